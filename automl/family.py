@@ -1,0 +1,133 @@
+"""A family: a kind of model that a plugin registers, as plain data."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from automl.errors import ConfigError
+from automl.space import Space, clip
+
+TABULAR = frozenset({"binary", "multiclass", "regression"})
+VIEWS = ("codes", "dense", "frame")
+CAPABILITIES = {
+    "weights": "fit takes `sample_weight`, an array (n,)",
+    "validation": "fit takes `validation`, a tuple (X, y) of held-out rows for early stopping",
+    "deadline": "fit takes `deadline`, the seconds it may run, and returns what it has by then",
+    "categories": "fit takes `categories`, a dict from column number to number of levels, of the view `codes`",
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model: where its estimator is, what it can do, what it eats.
+
+    Parameters
+    ----------
+    name : the name that configs use; unique among all plugins.
+    estimator : where the scikit-learn estimator is, as ``"package.module:Class"``, or a mapping from task kind
+        (``"binary"``, ``"multiclass"``, ``"regression"``, or ``"classification"`` for the first two) to such a place.
+        It is imported when a trial needs it and not before. When its constructor has them, the parameters ``task``
+        (the task kind), ``metric`` (the metric's name), ``random_state`` and ``n_jobs`` are set by the run.
+    tasks : the task kinds it can learn; by default those of the mapping, or all three tabular ones.
+    eats : the view that it is given as X: ``"codes"`` (float32 (n, p), categories as codes, missing as NaN),
+        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot) or ``"frame"`` (a Polars frame of the features).
+    can : what it can do beyond fit and predict; each is a keyword of its fit, see `CAPABILITIES`.
+    requires : modules that must be installed; the family is left out, with the reason, where one is missing.
+
+    A family saves itself by ``save(folder)`` and the class method ``load(folder)`` if it has them; any other estimator
+    is stored by skops, with scikit-learn's types and the estimator's own class as the only ones trusted.
+    """
+
+    name: str
+    estimator: str | Mapping[str, str]
+    tasks: frozenset[str] | set[str] = frozenset()
+    eats: str = "dense"
+    can: frozenset[str] | set[str] = frozenset()
+    requires: tuple[str, ...] = ()
+    plugin: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ConfigError(f"family name {self.name!r} must be a Python identifier: letters, digits and _")
+        tasks = frozenset(self.tasks) or (TABULAR if isinstance(self.estimator, str) else _kinds(self.estimator))
+        object.__setattr__(self, "tasks", tasks)
+        object.__setattr__(self, "can", frozenset(self.can))
+        if self.eats not in VIEWS:
+            raise ConfigError(f"family {self.name!r} eats {self.eats!r}, which is none of {', '.join(VIEWS)}")
+        if unknown := self.can - CAPABILITIES.keys():
+            raise ConfigError(
+                f"family {self.name!r} declares unknown capabilities {sorted(unknown)}; known: {', '.join(CAPABILITIES)}"
+            )
+
+    @property
+    def missing(self) -> list[str]:
+        """The required modules that are not installed."""
+        return [module for module in self.requires if importlib.util.find_spec(module) is None]
+
+    def load(self, kind: str) -> type:
+        """Import the estimator class for a task kind."""
+        where = self.estimator
+        if not isinstance(where, str):
+            general = "classification" if kind in ("binary", "multiclass") else kind
+            where = where.get(kind) or where[general]
+        module, _, name = where.partition(":")
+        loaded: type = getattr(importlib.import_module(module), name)
+        return loaded
+
+    def build(self, kind: str, params: Mapping[str, Any], **context: Any) -> Any:
+        """An unfitted estimator with `params`, and with those of `context` that its constructor has.
+
+        Raises
+        ------
+        ConfigError : the constructor has no such parameter.
+        """
+        estimator = self.load(kind)()
+        known = estimator.get_params(deep=False)
+        if unknown := [name for name in params if name not in known]:
+            raise ConfigError(
+                f"family.{self.name}.params.{unknown[0]}: {type(estimator).__name__} has no such parameter; "
+                f"it has {', '.join(sorted(known))}"
+            )
+        given = {name: value for name, value in context.items() if name in known and name not in params}
+        estimator.set_params(**{**given, **params})
+        return estimator
+
+
+@dataclass(frozen=True)
+class FamilySpec:
+    """What a config says of one family: fixed parameters, the space of the others, candidates to try first."""
+
+    params: Mapping[str, Any]
+    space: Space
+    portfolio: tuple[Mapping[str, Any], ...]
+    priority: int = 50
+
+    @cached_property
+    def candidates(self) -> tuple[dict[str, Any], ...]:
+        """The portfolio as complete parameter sets, kept inside the space, without repeats."""
+        complete: list[dict[str, Any]] = []
+        for entry in self.portfolio or ({},):
+            params = clip(self.space, {**self.params, **entry})
+            if params not in complete:
+                complete.append(params)
+        return tuple(complete)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family and one set of parameters: plain JSON."""
+
+    family: str
+    params: Mapping[str, Any]
+
+
+def _kinds(places: Mapping[str, str]) -> frozenset[str]:
+    kinds = set(places)
+    if "classification" in kinds:
+        kinds = (kinds - {"classification"}) | {"binary", "multiclass"}
+    return frozenset(kinds)

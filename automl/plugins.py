@@ -1,0 +1,251 @@
+"""Find the plugins, allow or deny them, load each in isolation, and collect what they add."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+from automl import hookspecs
+from automl.errors import ConfigError, nearest
+from automl.family import Family
+
+if TYPE_CHECKING:
+    from automl.data.read import Reader
+    from automl.execute import ExecutorKind
+    from automl.metrics import Metric
+
+GROUP = "automl"
+# The core's own metrics, readers, executors and configs come through the hooks too.
+CORE = ("automl.config", "automl.metrics", "automl.data.read", "automl.execute")
+
+T = TypeVar("T")
+
+
+@dataclass
+class Plugin:
+    """One plugin and what became of it: `state` is loaded, failed or denied."""
+
+    name: str
+    module: str
+    distribution: str = ""
+    version: str = ""
+    state: str = "loaded"
+    reason: str = ""
+    seconds: float = 0.0
+    adds: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Registry:
+    """What the loaded plugins add, by name."""
+
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    families: dict[str, Family] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    executors: dict[str, ExecutorKind] = field(default_factory=dict)
+    conf: dict[str, Path] = field(default_factory=dict)
+    manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
+
+    def family(self, name: str) -> Family:
+        """The family of that name.
+
+        Raises
+        ------
+        ConfigError : there is none; the message names the nearest, and why a failed plugin may have had it.
+        """
+        if name not in self.families:
+            raise ConfigError(f"unknown family {name!r}{nearest(name, self.families)} {self.failures()}".rstrip())
+        return self.families[name]
+
+    def select(self, wanted: Sequence[str] | None, kind: str) -> list[Family]:
+        """The families for a task kind, out of those wanted by family name or plugin name (all if None).
+
+        Raises
+        ------
+        ConfigError : an unknown name, a family that cannot learn this kind or lacks a library, or an empty list.
+        """
+        if wanted is None:
+            usable = [f for f in self.families.values() if kind in f.tasks and not f.missing]
+            if not usable:
+                raise ConfigError(f"no installed family can learn a {kind} task. {self.failures()}".rstrip())
+            return usable
+        chosen: dict[str, Family] = {}
+        for name in wanted:
+            of_plugin = [f for f in self.families.values() if f.plugin == name]
+            if name not in self.families and not of_plugin:
+                names = {*self.families, *(f.plugin for f in self.families.values())}
+                raise ConfigError(
+                    f"families: unknown family {name!r}{nearest(name, names)} "
+                    f"Installed: {', '.join(sorted(names))}. {self.failures()}".rstrip()
+                )
+            group = of_plugin if name not in self.families else [self.families[name]]
+            able = [f for f in group if kind in f.tasks]
+            if not able:
+                raise ConfigError(f"families: {name!r} cannot learn a {kind} task; it can: {', '.join(sorted(group[0].tasks))}")
+            lacking = [f for f in able if f.missing]
+            if len(lacking) == len(able):
+                raise ConfigError(
+                    f"families: {name!r} needs {', '.join(lacking[0].missing)}, which is not installed: "
+                    f"pip install 'automl[{lacking[0].plugin}]'"
+                )
+            chosen.update({f.name: f for f in able if not f.missing})
+        if not chosen:
+            raise ConfigError("families=[]: name at least one family")
+        return list(chosen.values())
+
+    def failures(self) -> str:
+        """One sentence on the plugins that failed to load, or nothing."""
+        failed = [f"{p.name} ({p.reason})" for p in self.plugins.values() if p.state == "failed"]
+        return f"Plugins that failed to load: {'; '.join(failed)}." if failed else ""
+
+    def emit(self, event: str, **facts: Any) -> list[str]:
+        """Tell every plugin of an event of a run; what a listener raises is returned as text, not raised."""
+        trouble = []
+        for plugin, function in _implementations(self.manager, f"automl_{event}"):
+            accepted = function.argnames
+            try:
+                function.function(**{name: facts[name] for name in accepted})
+            except Exception as error:
+                trouble.append(f"plugin {plugin!r}, hook automl_{event}: {type(error).__name__}: {error}")
+        return trouble
+
+
+@cache
+def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), autoload: bool = True) -> Registry:
+    """The registry of the installed plugins, loaded once per process for each choice of plugins.
+
+    Parameters
+    ----------
+    allow : load these only; None for all. The environment variable AUTOML_PLUGINS, a comma-separated list that may be
+        empty, is the default.
+    deny : do not load these.
+    autoload : False loads only those named by `allow`.
+    """
+    if allow is None and (said := os.environ.get("AUTOML_PLUGINS")) is not None:
+        allow = tuple(name.strip() for name in said.split(",") if name.strip())
+    if allow is None and not autoload:
+        allow = ()
+    found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    if allow and (unknown := [name for name in allow if name not in {point.name for point in found}]):
+        raise ConfigError(
+            f"plugins.allow: no plugin {unknown[0]!r} is installed{nearest(unknown[0], [p.name for p in found])} "
+            f"Installed: {', '.join(p.name for p in found)}"
+        )
+    registry = Registry()
+    for module in CORE:
+        _add(registry, Plugin(module.replace("automl.", "core."), module), _importer(module))
+    for point in found:
+        plugin = Plugin(point.name, point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else "")
+        if point.name in registry.plugins and registry.plugins[point.name].distribution != plugin.distribution:
+            raise ConfigError(
+                f"two plugins are named {point.name!r}: {registry.plugins[point.name].distribution} and "
+                f"{plugin.distribution}; uninstall one of them"
+            )
+        if point.name in deny or (allow is not None and point.name not in allow):
+            registry.plugins[point.name] = replace(plugin, state="denied", reason="not in plugins.allow or AUTOML_PLUGINS")
+            if point.name in deny:
+                registry.plugins[point.name].reason = "in plugins.deny"
+            continue
+        _add(registry, plugin, _loader(point))
+    return registry
+
+
+def _importer(module: str) -> Callable[[], Any]:
+    import importlib
+
+    return lambda: importlib.import_module(module)
+
+
+def _loader(point: EntryPoint) -> Callable[[], Any]:
+    return point.load
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _implementations(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, pluggy.HookImpl]]:
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        yield implementation.plugin_name, implementation
+
+
+def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
+    """Load one plugin and take in what it adds, all of it or nothing: a broken plugin must not break the others."""
+    start = time.perf_counter()
+    module = None
+    registry.plugins[plugin.name] = plugin
+    try:
+        module = load()
+        registry.manager.register(module, name=plugin.name)
+        registry.manager.check_pending()
+        added = {
+            "families": [replace(family, plugin=plugin.name) for family in _call(registry, plugin, "families", Family)],
+            "metrics": _call(registry, plugin, "metrics"),
+            "readers": _call(registry, plugin, "readers"),
+            "executors": _call(registry, plugin, "executors"),
+        }
+        for kind, items in added.items():
+            _refuse_clashes(registry, plugin, kind, items)
+        conf = _conf(registry, plugin, module)
+    except Exception as error:  # whatever a third party's import or hook may raise
+        plugin.state, plugin.reason = "failed", f"{type(error).__name__}: {error}"
+        if module is not None and registry.manager.is_registered(module):
+            registry.manager.unregister(module)
+    else:
+        for kind, items in added.items():
+            getattr(registry, kind).update({item.name: item for item in items})
+            plugin.adds += [f"{_SINGULAR[kind]} {item.name}" for item in items]
+        if conf is not None:
+            registry.conf[plugin.name] = conf
+    plugin.seconds = time.perf_counter() - start
+
+
+_SINGULAR = {"families": "family", "metrics": "metric", "readers": "reader", "executors": "executor"}
+
+
+def _call(registry: Registry, plugin: Plugin, hook: str, kind: type[T] | None = None) -> list[T]:
+    items: list[T] = []
+    for name, implementation in _implementations(registry.manager, f"automl_{hook}"):
+        if name == plugin.name:
+            given = implementation.function()
+            if not isinstance(given, Iterable):
+                raise TypeError(f"automl_{hook} must return a list or yield, not return {type(given).__name__}")
+            items += given
+    for item in items:
+        if kind is not None and not isinstance(item, kind):
+            raise TypeError(f"automl_{hook} must give {kind.__name__} objects, not {type(item).__name__}")
+        if not isinstance(getattr(item, "name", None), str):
+            raise TypeError(f"automl_{hook} gave {item!r}, which has no name")
+    return items
+
+
+def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequence[Any]) -> None:
+    names = [item.name for item in items]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"{plugin.name} gives {_SINGULAR[kind]} {min(twice)!r} twice")
+    for name in names:
+        if name in getattr(registry, kind):
+            other = next(p.name for p in registry.plugins.values() if f"{_SINGULAR[kind]} {name}" in p.adds)
+            raise ConfigError(
+                f"{_SINGULAR[kind]} {name!r} is already given by plugin {other!r}; "
+                f"choose one with plugins.deny=[{other}] or plugins.deny=[{plugin.name}]"
+            )
+
+
+def _conf(registry: Registry, plugin: Plugin, module: Any) -> Path | None:
+    for name, implementation in _implementations(registry.manager, "automl_conf"):
+        if name == plugin.name:
+            return Path(implementation.function())
+    beside = Path(module.__file__).parent / "conf" if getattr(module, "__file__", None) else None
+    return beside if beside and beside.is_dir() and plugin.module not in CORE else None
