@@ -1,1 +1,81 @@
-"""automl: declarative, plugin-based AutoML. Names are imported when they are first used."""
+"""automl: declarative, plugin-based AutoML. The public names; each is imported when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from automl.data.read import Reader
+    from automl.errors import (
+        AutoMLError,
+        ConfigError,
+        DataError,
+        DataWarning,
+        NoModelError,
+        RefusedError,
+        StorageError,
+    )
+    from automl.estimator import AutoML, AutoMLClassifier, AutoMLRegressor
+    from automl.execute import Executor, ExecutorKind
+    from automl.family import Family
+    from automl.hookspecs import hookimpl
+    from automl.metrics import Metric
+    from automl.predictor import Predictor, load
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AutoML": "estimator",
+    "AutoMLClassifier": "estimator",
+    "AutoMLRegressor": "estimator",
+    "Predictor": "predictor",
+    "load": "predictor",
+    "Family": "family",
+    "Metric": "metrics",
+    "Reader": "data.read",
+    "Executor": "execute",
+    "ExecutorKind": "execute",
+    "hookimpl": "hookspecs",
+    "AutoMLError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "DataWarning": "errors",
+    "NoModelError": "errors",
+    "RefusedError": "errors",
+    "StorageError": "errors",
+}
+
+__all__ = [
+    "AutoML",
+    "AutoMLClassifier",
+    "AutoMLError",
+    "AutoMLRegressor",
+    "ConfigError",
+    "DataError",
+    "DataWarning",
+    "Executor",
+    "ExecutorKind",
+    "Family",
+    "Metric",
+    "NoModelError",
+    "Predictor",
+    "Reader",
+    "RefusedError",
+    "StorageError",
+    "__version__",
+    "hookimpl",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'automl' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"automl.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

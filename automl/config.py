@@ -1,4 +1,4 @@
-"""The declarative surface: the typed schema of conf/, where each conf folder lies, and composing one config for a run."""
+"""The declarative surface: the typed schema of conf/, key by key, with the meaning of each."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from automl.errors import ConfigError, RefusedError, nearest
+from automl.errors import ConfigError
 from automl.family import FamilySpec
 from automl.hookspecs import hookimpl
-from automl.plugins import Registry, installed
 from automl.space import parse
-
-NAME = "automl"  # the primary config: conf/automl.yaml
 
 
 def _key(doc: str) -> Any:
     """A config key: its meaning is here, its default value is in conf/."""
-    return field(default=None, metadata={"doc": doc})
+    return field(default="???", metadata={"doc": doc})  # OmegaConf's "must be given"
 
 
 @dataclass
@@ -32,7 +27,9 @@ class DataConf:
 
     path: Any = _key("file, glob or folder of Parquet files, `scheme:...` of a reader, or a list of files")
     target: str | None = _key("the named example's target; say `target=` for your own")
-    roles: dict[str, str] = field(default_factory=dict, metadata={"doc": "column: role, where the inferred role is wrong"})
+    roles: dict[str, str] = field(
+        default_factory=dict, metadata={"doc": "column: role, where the inferred role is wrong"}
+    )
     drop: list[str] = field(default_factory=list, metadata={"doc": "columns to leave out"})
     missing: list[str] = field(default_factory=list, metadata={"doc": "further spellings of a missing value"})
 
@@ -61,10 +58,12 @@ class SplitConf:
 class SearchConf:
     """How candidates are proposed and blended."""
 
-    sampler: str = _key("tpe, random, cmaes, gp or qmc: Optuna's sampler of parameters")
+    sampler: str = _key("tpe, random or qmc: Optuna's sampler of parameters")
     portfolio: bool = _key("try the families' portfolios before any search")
-    prune: float = _key("drop a trial after a fold whose score is worse than the best trial's by this share of its gain "
-                        "over the baseline; 0 for never")
+    prune: float = _key(
+        "drop a trial after a fold whose score is worse than the best trial's by this share of its gain "
+        "over the baseline; 0 for never"
+    )
     ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial")
 
 
@@ -98,10 +97,19 @@ class PluginsConf:
 class FamilyConf:
     """What may be said about one family, and what the search may change."""
 
-    params: dict[str, Any] = field(default_factory=dict, metadata={"doc": "parameters of its estimator, by their own names"})
-    space: dict[str, Any] = field(default_factory=dict, metadata={
-        "doc": "parameter: `{int: [low, high]}`, `{float: [low, high], log: true}`, `{choice: [...]}`, or a value that fixes it"})
-    portfolio: list[dict[str, Any]] = field(default_factory=list, metadata={"doc": "parameter sets tried before any search, best first"})
+    params: dict[str, Any] = field(
+        default_factory=dict, metadata={"doc": "parameters of its estimator, by their own names"}
+    )
+    space: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "parameter: `{int: [low, high]}`, `{float: [low, high], log: true}`, `{choice: [...]}`, "
+            "or a value that fixes it"
+        },
+    )
+    portfolio: list[dict[str, Any]] = field(
+        default_factory=list, metadata={"doc": "parameter sets tried before any search, best first"}
+    )
     priority: int = field(default=50, metadata={"doc": "families of a lower number are tried first"})
 
 
@@ -144,7 +152,9 @@ class Config:
         ConfigError : a dimension of its space is not well formed.
         """
         said = self.family.get(name, FamilyConf())
-        return FamilySpec(dict(said.params), parse(said.space, f"family.{name}.space"), tuple(said.portfolio), said.priority)
+        return FamilySpec(
+            dict(said.params), parse(said.space, f"family.{name}.space"), tuple(said.portfolio), said.priority
+        )
 
 
 @hookimpl
@@ -152,186 +162,6 @@ def automl_conf() -> Path:
     """The core's own configs: `automl/conf` in a wheel, `conf` at the top of a checkout."""
     here = Path(__file__).parent
     return here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
-
-
-def compose(overrides: Sequence[str] = (), *, config: str | Path | Mapping[str, Any] | None = None) -> Config:
-    """Compose the config of one run: the installed defaults, then `config`, then `overrides`.
-
-    Parameters
-    ----------
-    overrides : Hydra overrides, e.g. ``["budget=1m", "family.lightgbm.space.num_leaves={int: [4, 64]}"]``.
-    config : a YAML file (the `config.yaml` of a run, for one) or a mapping, laid over the defaults.
-
-    Raises
-    ------
-    ConfigError : an unknown key or option, or a value of the wrong type; the message has the nearest right one.
-    RefusedError : the config names a Python object to import (`_target_`).
-    """
-    return typed(load(shorthand(overrides), give(config)))
-
-
-def load(overrides: Sequence[str], name: str = NAME, *, sweep: bool = False, config_dir: str | None = None) -> Any:
-    """The composed config with Hydra's own node, before it is typed; `sweep` passes over the swept keys."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra.types import RunMode
-
-    with explained(overrides):
-        path = search_path(registry_for(overrides))
-        if config_dir is not None:
-            path.config_search_path.insert(1, _element("command-line", Path(config_dir).absolute().as_uri()))
-        mode = RunMode.MULTIRUN if sweep else RunMode.RUN
-        # The public initialize() would put one config folder into Hydra's global state, which belongs to the caller's own app.
-        composed = ConfigLoaderImpl(path).load_configuration(name, list(overrides), run_mode=mode)
-    refuse_targets(composed)
-    return composed
-
-
-def typed(composed: Any) -> Config:
-    """The composed config as plain typed data, without Hydra's own node."""
-    from omegaconf import OmegaConf
-
-    job = OmegaConf.create({key: value for key, value in composed.items_ex(resolve=False) if key != "hydra"})
-    with explained():
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), job))
-    config.seconds, config.memory  # noqa: B018  say now, not in a minute, that a value cannot be read
-    assert isinstance(config, Config)
-    return config
-
-
-def registry_for(overrides: Sequence[str] = (), plugins: PluginsConf | None = None) -> Registry:
-    """The plugins that a config asks for; asked of the overrides first, because plugins bring configs themselves."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    said: dict[str, Any] = {} if plugins is None else dataclasses.asdict(plugins)
-    mine = [text for text in overrides if text.lstrip("+").startswith("plugins.")]
-    for override in OverridesParser.create().parse_overrides(mine):
-        said[override.key_or_group.removeprefix("plugins.")] = override.value()
-    allow, deny, autoload = said.get("allow"), said.get("deny") or (), said.get("autoload")
-    return installed(
-        None if allow is None else tuple(map(str, _listed(allow))), tuple(map(str, _listed(deny))), autoload is not False
-    )
-
-
-def search_path(registry: Registry) -> Any:
-    """Hydra's search path: its own configs, ours, those of the plugins, the typed schema."""
-    from hydra import version
-    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-    from hydra.core.config_store import ConfigStore
-
-    version.setbase("1.3")
-    store = ConfigStore.instance()
-    store.store("schema", Config, provider="automl")
-    named = [{f"family@family.{name}": name} for name in registry.families if _has_conf(registry, name)]
-    bare = {name: {} for name in registry.families if not _has_conf(registry, name)}
-    store.store("installed", {"defaults": [*named, "_self_"], "family": bare}, provider="automl")
-    path = ConfigSearchPathImpl()
-    path.append("hydra", "pkg://hydra.conf")
-    for plugin, folder in registry.conf.items():
-        path.append(plugin, folder.absolute().as_uri())
-    path.append("schema", "structured://")
-    return path
-
-
-def give(config: str | Path | Mapping[str, Any] | None) -> str:
-    """Make a config file or mapping composable, and return the name that it has for Hydra.
-
-    Raises
-    ------
-    ConfigError : the file does not exist or is not a YAML mapping.
-    """
-    if config is None:
-        return NAME
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import DictConfig, OmegaConf
-
-    if isinstance(config, str | Path):
-        try:
-            said = OmegaConf.load(config)
-        except FileNotFoundError:
-            raise ConfigError(f"config file {str(config)!r} does not exist") from None
-        except Exception as error:
-            raise ConfigError(f"config file {str(config)!r} is not YAML: {error}") from error
-    else:
-        said = OmegaConf.create(dict(config))
-    if not isinstance(said, DictConfig):
-        raise ConfigError(f"config {str(config)!r} must be a mapping of config keys, not a list")
-    refuse_targets(said)
-    with_defaults = said if "defaults" in said else OmegaConf.merge({"defaults": [NAME, "_self_"]}, said)
-    ConfigStore.instance().store("given", with_defaults, provider="automl")
-    return "given"
-
-
-_OPEN = re.compile(r"(family\.\w+\.(params|space)|data\.roles)\.")
-
-
-def shorthand(overrides: Iterable[str]) -> list[str]:
-    """Overrides as Hydra wants them: `budget=1m` is `budget.time=1m`, and keys that are open to new names need no `+`."""
-    full = []
-    for text in overrides:
-        if text.startswith("budget="):
-            text = f"budget.time={text.removeprefix('budget=')}"
-        elif _OPEN.match(text):
-            text = f"++{text}"
-        full.append(text)
-    return full
-
-
-def refuse_targets(config: Any) -> None:
-    """Refuse a config that names a Python object to import, wherever it stands.
-
-    Hydra's own launcher and sweeper nodes are Hydra's: it accepts none but its registered plugins there.
-
-    Raises
-    ------
-    RefusedError : with the key.
-    """
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(config, resolve=False) if OmegaConf.is_config(config) else config
-    for key in _paths(plain):
-        if key.split(".")[-1] in ("_target_", "()") and key not in ("hydra.launcher._target_", "hydra.sweeper._target_"):
-            raise RefusedError(f"config key {key}: a config may not name a Python object to import; use a registered name")
-
-
-class explained:  # noqa: N801  a with-statement reads as a word
-    """Turn what Hydra and OmegaConf raise into a `ConfigError` with the nearest right key or option."""
-
-    def __init__(self, overrides: Sequence[str] = ()) -> None:
-        self.overrides = overrides
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        from hydra.errors import HydraException
-        from omegaconf.errors import OmegaConfBaseException
-
-        if isinstance(error, HydraException | OmegaConfBaseException):
-            raise ConfigError(explain(error)) from error
-
-
-def explain(error: BaseException) -> str:
-    """One clear sentence for an error of Hydra's or OmegaConf's."""
-    text = str(error)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key = found[1].split("@")[0]
-        cause = str(error.__cause__ or "").splitlines()
-        if cause and "not in" not in cause[0]:
-            return f"{key}: {_wrong_type(cause[0])}"
-        return f"unknown config key {key!r}{nearest(key, keys())} `automl config` prints every key."
-    if found := re.search(r"Could not find '([^']+)'\s*Available options in '[^']+':\s*(.*)", text, re.DOTALL):
-        group, _, option = found[1].rpartition("/")
-        options = found[2].split()
-        return f"{group}={option}: no such option{nearest(option, options)} Options: {', '.join(options)}"
-    if found := re.search(r"Cannot find primary config '([^']+)'", text):
-        return f"no config {found[1]!r} in the config folders; check --config-name and --config-dir"
-    if found := re.search(r"Error merging override (.+)", text):
-        return f"{found[1]}: {_wrong_type(str(error.__cause__ or text).splitlines()[0])}"
-    full_key = getattr(error, "full_key", None)
-    if full_key and "not in" in text:
-        return f"unknown config key {full_key!r}{nearest(full_key, keys())} `automl config` prints every key."
-    head = " ".join(line.strip() for line in text.splitlines()[:2])
-    return f"{full_key}: {_wrong_type(head)}" if full_key else head
 
 
 def keys(schema: type = Config, prefix: str = "") -> list[str]:
@@ -351,7 +181,18 @@ def json_schema(schema: type = Config) -> dict[str, Any]:
 
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"": 1, "b": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
+_SIZES = {
+    "": 1,
+    "b": 1,
+    "k": 1000,
+    "m": 1000**2,
+    "g": 1000**3,
+    "t": 1000**4,
+    "ki": 1024,
+    "mi": 1024**2,
+    "gi": 1024**3,
+    "ti": 1024**4,
+}
 
 
 def seconds(said: Any) -> float:
@@ -384,44 +225,13 @@ def size(said: Any) -> int:
     return int(float(found[1]) * _SIZES[found[2]])
 
 
-@cache
-def _confs(folder: Path) -> frozenset[str]:
-    return frozenset(file.stem for file in (folder / "family").glob("*.yaml"))
-
-
-def _has_conf(registry: Registry, family: str) -> bool:
-    return any(family in _confs(folder) for folder in registry.conf.values())
-
-
-def _element(provider: str, path: str) -> Any:
-    from hydra.core.config_search_path import SearchPathElement
-
-    return SearchPathElement(provider, path)
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _paths(node: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            yield from _paths(value, f"{prefix}{key}.")
-    elif isinstance(node, list | tuple):
-        for i, value in enumerate(node):
-            yield from _paths(value, f"{prefix}{i}.")
-
-
-def _wrong_type(text: str) -> str:
-    found = re.search(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", text)
-    return f"{found[1]!r} is no {found[3].lower()}" if found else text
-
-
 def _object(schema: type) -> dict[str, Any]:
     hints = typing.get_type_hints(schema)
     properties = {
-        item.name: {**_json_type(hints[item.name]), **({"description": doc} if (doc := item.metadata.get("doc")) else {})}
+        item.name: {
+            **_json_type(hints[item.name]),
+            **({"description": doc} if (doc := item.metadata.get("doc")) else {}),
+        }
         for item in dataclasses.fields(schema)
     }
     return {"type": "object", "description": schema.__doc__, "properties": properties, "additionalProperties": False}

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from automl.errors import ConfigError
+import numpy as np
+
+from automl.errors import ConfigError, nearest
 from automl.space import Space, clip
 
 TABULAR = frozenset({"binary", "multiclass", "regression"})
@@ -61,7 +63,8 @@ class Family:
             raise ConfigError(f"family {self.name!r} eats {self.eats!r}, which is none of {', '.join(VIEWS)}")
         if unknown := self.can - CAPABILITIES.keys():
             raise ConfigError(
-                f"family {self.name!r} declares unknown capabilities {sorted(unknown)}; known: {', '.join(CAPABILITIES)}"
+                f"family {self.name!r} declares unknown capabilities {sorted(unknown)}; "
+                f"known: {', '.join(CAPABILITIES)}"
             )
 
     @property
@@ -86,16 +89,27 @@ class Family:
         ------
         ConfigError : the constructor has no such parameter.
         """
-        estimator = self.load(kind)()
-        known = estimator.get_params(deep=False)
-        if unknown := [name for name in params if name not in known]:
-            raise ConfigError(
-                f"family.{self.name}.params.{unknown[0]}: {type(estimator).__name__} has no such parameter; "
-                f"it has {', '.join(sorted(known))}"
-            )
+        known = self.check(kind, params, f"family.{self.name}.params")
         given = {name: value for name, value in context.items() if name in known and name not in params}
+        estimator = self.load(kind)()
         estimator.set_params(**{**given, **params})
         return estimator
+
+    def check(self, kind: str, params: Mapping[str, Any], where: str) -> set[str]:
+        """The parameters of the estimator; `where` is the config key that an error names.
+
+        Raises
+        ------
+        ConfigError : `params` has one that the estimator has not.
+        """
+        cls = self.load(kind)
+        known = set(cls().get_params(deep=False))
+        if unknown := [name for name in params if name not in known]:
+            raise ConfigError(
+                f"{where}.{unknown[0]}: {cls.__name__} has no such parameter{nearest(unknown[0], known)} "
+                f"It has {', '.join(sorted(known))}"
+            )
+        return known
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,32 @@ class Candidate:
 
     family: str
     params: Mapping[str, Any]
+
+
+def predict(estimator: Any, X: Any, classes: int) -> np.ndarray:
+    """What a fitted estimator answers: probabilities (n, classes), or values (n,) where `classes` is 0; float64.
+
+    The estimator's own ``classes_`` are codes; a class that its training rows lacked has probability zero.
+
+    Raises
+    ------
+    ValueError : predictions that are not finite, or of the wrong shape.
+    """
+    if not classes:
+        answer = np.asarray(estimator.predict(X), dtype=np.float64).reshape(-1)
+    else:
+        known = np.asarray(estimator.classes_)
+        if hasattr(estimator, "predict_proba"):
+            some = np.asarray(estimator.predict_proba(X), dtype=np.float64)
+        else:
+            some = (np.asarray(estimator.predict(X)).reshape(-1, 1) == known).astype(np.float64)
+        answer = np.zeros((len(some), classes))
+        answer[:, known.astype(np.int64)] = some
+    if len(answer) != len(X):
+        raise ValueError(f"predictions have {len(answer)} rows, not {len(X)}")
+    if not np.isfinite(answer).all():
+        raise ValueError("predictions are not finite (NaN or infinity)")
+    return answer
 
 
 def _kinds(places: Mapping[str, str]) -> frozenset[str]:

@@ -90,7 +90,9 @@ class Registry:
             group = of_plugin if name not in self.families else [self.families[name]]
             able = [f for f in group if kind in f.tasks]
             if not able:
-                raise ConfigError(f"families: {name!r} cannot learn a {kind} task; it can: {', '.join(sorted(group[0].tasks))}")
+                raise ConfigError(
+                    f"families: {name!r} cannot learn a {kind} task; it can: {', '.join(sorted(group[0].tasks))}"
+                )
             lacking = [f for f in able if f.missing]
             if len(lacking) == len(able):
                 raise ConfigError(
@@ -144,14 +146,20 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
     for module in CORE:
         _add(registry, Plugin(module.replace("automl.", "core."), module), _importer(module))
     for point in found:
-        plugin = Plugin(point.name, point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else "")
-        if point.name in registry.plugins and registry.plugins[point.name].distribution != plugin.distribution:
+        plugin = Plugin(
+            point.name, point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else ""
+        )
+        if (same := registry.plugins.get(point.name)) and same.distribution == plugin.distribution:
+            continue  # one distribution that stands on sys.path twice
+        if same:
             raise ConfigError(
-                f"two plugins are named {point.name!r}: {registry.plugins[point.name].distribution} and "
+                f"two plugins are named {point.name!r}: {same.distribution} and "
                 f"{plugin.distribution}; uninstall one of them"
             )
         if point.name in deny or (allow is not None and point.name not in allow):
-            registry.plugins[point.name] = replace(plugin, state="denied", reason="not in plugins.allow or AUTOML_PLUGINS")
+            registry.plugins[point.name] = replace(
+                plugin, state="denied", reason="not in plugins.allow or AUTOML_PLUGINS"
+            )
             if point.name in deny:
                 registry.plugins[point.name].reason = "in plugins.deny"
             continue
@@ -246,6 +254,6 @@ def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequen
 def _conf(registry: Registry, plugin: Plugin, module: Any) -> Path | None:
     for name, implementation in _implementations(registry.manager, "automl_conf"):
         if name == plugin.name:
-            return Path(implementation.function())
+            return Path(str(implementation.function()))
     beside = Path(module.__file__).parent / "conf" if getattr(module, "__file__", None) else None
     return beside if beside and beside.is_dir() and plugin.module not in CORE else None

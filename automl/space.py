@@ -31,7 +31,7 @@ class Range:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
         inside = min(max(value, self.low), self.high)
-        return int(round(inside)) if self.whole else inside
+        return round(inside) if self.whole else inside
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def _dimension(entry: Any, where: str) -> Dimension:
         return Dimension(Constant(entry), {})
     for key in entry:
         if key not in _KEYS:
-            raise ConfigError(f"{where}: unknown key {key!r}{nearest(key, _KEYS)} A dimension has int, float or choice.")
+            raise ConfigError(
+                f"{where}: unknown key {key!r}{nearest(key, _KEYS)} A dimension has int, float or choice."
+            )
     forms = [form for form in _FORMS if form in entry]
     if len(forms) != 1:
         raise ConfigError(f"{where}: say exactly one of int, float or choice, not {' and '.join(forms) or 'none'}")

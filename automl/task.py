@@ -88,16 +88,22 @@ def infer_kind(target: pl.Series, name: str, said: str = "auto") -> tuple[str, s
     DataError : the target has one value only, no value, or contradicts what was said.
     """
     if said not in ("auto", "classification", *KINDS):
-        raise ConfigError(f"task={said}: unknown task{nearest(said, KINDS)} Known: auto, classification, {', '.join(KINDS)}")
+        raise ConfigError(
+            f"task={said}: unknown task{nearest(said, KINDS)} Known: auto, classification, {', '.join(KINDS)}"
+        )
     known = target.drop_nulls()
     levels = known.n_unique()
     if levels < 2:
         only = f"only the value {known[0]!r}" if levels else "no value at all"
-        raise DataError(f"target {name!r} has {only}: there is nothing to learn; classification needs at least 2 classes")
+        raise DataError(
+            f"target {name!r} has {only}: there is nothing to learn; classification needs at least 2 classes"
+        )
     numeric = target.dtype.is_numeric()
     if said == "regression":
         if not numeric:
-            raise DataError(f"task=regression, but target {name!r} holds {target.dtype}, not numbers; drop task= or mend it")
+            raise DataError(
+                f"task=regression, but target {name!r} holds {target.dtype}, not numbers; drop task= or mend it"
+            )
         return "regression", "as asked"
     if said == "binary" and levels != 2:
         raise DataError(f"task=binary, but target {name!r} has {levels} distinct values; use task=multiclass")
@@ -109,7 +115,10 @@ def infer_kind(target: pl.Series, name: str, said: str = "auto") -> tuple[str, s
         return "multiclass", f"the target has {levels} labels"
     whole = target.dtype.is_integer() or bool((known == known.round()).all())
     if whole and levels <= _FEW and levels * 5 <= len(known):
-        return "multiclass", f"the target has {levels} whole values over {len(known):,} rows (task=regression otherwise)"
+        return (
+            "multiclass",
+            f"the target has {levels} whole values over {len(known):,} rows (task=regression otherwise)",
+        )
     return "regression", f"the target has {levels:,} numeric values"
 
 
@@ -125,7 +134,9 @@ def classes_of(target: pl.Series, positive: Any = None) -> tuple[Any, ...]:
         return tuple(labels)
     matching = [label for label in labels if str(label) == str(positive)]
     if not matching:
-        raise ConfigError(f"positive={positive}: no such label{nearest(positive, map(str, labels))} Labels: {labels[:10]}")
+        raise ConfigError(
+            f"positive={positive}: no such label{nearest(positive, map(str, labels))} Labels: {labels[:10]}"
+        )
     return (*(label for label in labels if label != matching[0]), matching[0])
 
 

@@ -1,24 +1,50 @@
-"""Views: a table encoded the way a family eats it, fitted on training rows only."""
+"""Views: a table encoded the way a family eats it, fitted on training rows only, without the target."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import polars as pl
 
+from automl.data import store
+from automl.data.dates import Dates
+from automl.data.levels import Codes, OneHot
+from automl.data.numbers import Numbers, Scale
 from automl.data.schema import Schema
+from automl.data.text import Text
+from automl.errors import ConfigError, DataError, nearest
+
+FEATURES = frozenset({"numeric", "category", "text", "datetime", "boolean"})
+"""The roles that views encode; the others are skipped."""
+KINDS = ("codes", "dense", "frame")
 
 
 class View(Protocol):
-    """A fitted encoding."""
+    """A fitted encoding.
 
-    kind: str
-    names: list[str]
-    """Names of the output columns."""
-    categories: dict[int, int]
-    """Of `codes`: column number -> number of levels; a code is 0..levels-1, missing and unseen ones are NaN."""
+    A row's encoding depends on that row alone: not on the others, nor on their order.
+    """
+
+    @property
+    def kind(self) -> str:
+        """``codes``, ``dense`` or ``frame``."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the output columns, no two alike."""
+
+    @property
+    def categories(self) -> dict[int, int]:
+        """Of `codes`: column number -> number of levels; a code is 0..levels-1, missing and unseen ones are NaN."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was capped or could not be learned from, for a person."""
 
     def transform(self, table: pl.DataFrame) -> Any:
         """float32 (n, p), C order; for `frame`, a Polars frame. `table` is what `Schema.apply` gave."""
@@ -28,13 +54,269 @@ class View(Protocol):
 
 
 def fit_view(kind: str, table: pl.DataFrame, schema: Schema) -> View:
-    """Fit a view of one kind on training rows that `Schema.apply` gave."""
-    raise NotImplementedError
+    """Fit a view of one kind on training rows that `Schema.apply` gave.
+
+    Parameters
+    ----------
+    kind : ``codes`` keeps numbers as they are with NaN for missing, and gives categories as codes;
+        ``dense`` is imputed, standardised (within ±10) and one-hot, never NaN or infinite;
+        ``frame`` is the Polars frame of the features.
+
+    Raises
+    ------
+    ConfigError : an unknown kind.
+    DataError : no rows.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"view {kind!r} is none of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    if not table.height:
+        raise DataError("a view needs at least one training row; the table has none")
+    columns = {column.name: column.role for column in schema.columns if column.role in FEATURES}
+    if kind == "frame":
+        return FrameView(list(columns))
+    return (_fit_codes if kind == "codes" else _fit_dense)(table, columns)
 
 
 def load_view(folder: Path) -> View:
-    """The view that `save` wrote."""
-    raise NotImplementedError
+    """The view that `save` wrote; it transforms bit for bit like the one that was saved.
+
+    Raises
+    ------
+    StorageError : a file is missing or cannot be read.
+    """
+    return store.read(folder, "view", _restore)
 
 
-_ = np
+@dataclass(frozen=True)
+class FrameView:
+    """The features as they are, in the schema's order."""
+
+    names: list[str]
+    kind: ClassVar[str] = "frame"
+
+    @property
+    def categories(self) -> dict[int, int]:
+        """None: a frame keeps its own types."""
+        return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """None: a frame caps nothing."""
+        return []
+
+    def transform(self, table: pl.DataFrame) -> pl.DataFrame:
+        """The feature columns of `table`."""
+        return table[self.names]
+
+    def save(self, folder: Path) -> None:
+        """Write the names."""
+        store.write(folder, "view", {"kind": self.kind, "names": self.names})
+
+
+class Source(Protocol):
+    """What turns one column, or a block of them, into numbers."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns that it fills."""
+
+    @property
+    def gaps(self) -> list[tuple[int, str]]:
+        """(column filled, table column) where missing values are NaN and may deserve an indicator."""
+
+    def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:
+        """Write all of `out` (n, len(names)), of any float type."""
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """The views `codes` and `dense`: sources that pass through a `Scale`, then sources written as they are."""
+
+    kind: str
+    scaled: Sequence[Source]
+    scale: Scale | None
+    direct: Sequence[Source]
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the output columns, no two alike."""
+        names = [name for source in self.scaled for name in source.names]
+        names += [f"{names[j]}:missing" for j in self._indicated]
+        return _distinct(names + [name for source in self.direct for name in source.names])
+
+    @cached_property
+    def categories(self) -> dict[int, int]:
+        """Column number -> number of codes."""
+        found, start = {}, self._scaled_width
+        for source in self.direct:
+            if isinstance(source, Codes) and source.codes:
+                found[start] = source.codes
+            start += len(source.names)
+        return found
+
+    def transform(self, table: pl.DataFrame) -> np.ndarray:
+        """float32 (n, p), C order."""
+        out = np.empty((table.height, len(self.names)), np.float32)
+        rows = _chunk(len(self.names))
+        for start in range(0, table.height, rows):
+            self._encode(table.slice(start, rows) if table.height > rows else table, out[start : start + rows])
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write view.json and view.npz."""
+        state = {
+            "kind": self.kind,
+            "scaled": [_state(source) for source in self.scaled],
+            "scale": self.scale and store.fields_of(self.scale),
+            "direct": [_state(source) for source in self.direct],
+            "notes": self.notes,
+        }
+        store.write(folder, "view", state)
+
+    @cached_property
+    def _indicated(self) -> Sequence[int]:
+        return () if self.scale is None else self.scale.indicated.tolist()
+
+    @cached_property
+    def _scaled_width(self) -> int:
+        return sum(self._widths[: len(self.scaled)]) + len(self._indicated)
+
+    @cached_property
+    def _widths(self) -> list[int]:
+        return [len(source.names) for source in (*self.scaled, *self.direct)]
+
+    def _encode(self, table: pl.DataFrame, out: np.ndarray) -> None:
+        widths = self._widths
+        if self.scale is not None:
+            raw = _raw(self.scaled, table, sum(widths[: len(self.scaled)]))
+            self.scale.apply(raw, out[:, : self._scaled_width])
+        start = self._scaled_width
+        for source, width in zip(self.direct, widths[len(self.scaled) :], strict=True):
+            source.fill(table, out[:, start : start + width])
+            start += width
+
+
+_CODES_KEPT = 1000
+_LEVELS_KEPT = 40
+_WIDTH = 5000
+_SAMPLE_ROWS = 50_000
+_SAMPLE_VALUES = 2**24
+_CHUNK_ROWS = 2**14
+_CHUNK_VALUES = 2**22
+_SOURCES: dict[str, type] = {kind.__name__: kind for kind in (Numbers, Dates, Text, Codes, OneHot)}
+
+
+def _fit_codes(table: pl.DataFrame, columns: dict[str, str]) -> ArrayView:
+    categories = [Codes.fit(table[name], _CODES_KEPT) for name in _of(columns, "category")]
+    notes = [
+        f"{c.column!r}: the {len(c.levels) - c.kept:,} levels after the {c.kept:,} most frequent share one code"
+        for c in categories
+        if len(c.levels) > c.kept
+    ]
+    direct: list[Source] = [_numbers(columns), *categories, *_derived(table, columns, cyclic=False)]
+    return ArrayView("codes", [], None, direct, notes)
+
+
+def _fit_dense(table: pl.DataFrame, columns: dict[str, str]) -> ArrayView:
+    scaled: list[Source] = [_numbers(columns), *_derived(table, columns, cyclic=True)]
+    indicated, notes = _indicators(scaled, table)
+    width = sum(len(source.names) for source in scaled)
+    sample = _sample(table, min(_SAMPLE_ROWS, max(1000, _SAMPLE_VALUES // max(width, 1))))
+    scale = Scale.fit(_raw(scaled, sample, width), indicated)
+    categories = [OneHot.fit(table[name], _LEVELS_KEPT) for name in _of(columns, "category")]
+    narrow, told = _narrowed(categories, _WIDTH - width - len(indicated))
+    return ArrayView("dense", scaled, scale, narrow, notes + told)
+
+
+def _of(columns: dict[str, str], role: str) -> list[str]:
+    return [name for name, its in columns.items() if its == role]
+
+
+def _numbers(columns: dict[str, str]) -> Numbers:
+    return Numbers(_of(columns, "numeric"), _of(columns, "boolean"))
+
+
+def _derived(table: pl.DataFrame, columns: dict[str, str], *, cyclic: bool) -> list[Source]:
+    dates: list[Source] = [Dates.fit(table[name], cyclic=cyclic) for name in _of(columns, "datetime")]
+    return dates + [Text.fit(table[name]) for name in _of(columns, "text")]
+
+
+def _raw(sources: Sequence[Source], table: pl.DataFrame, width: int) -> np.ndarray:
+    """What the sources say, unscaled, float64 (n, width)."""
+    raw, start = np.empty((table.height, width)), 0
+    for source in sources:
+        end = start + len(source.names)
+        source.fill(table, raw[:, start:end])
+        start = end
+    return raw
+
+
+def _indicators(sources: Sequence[Source], table: pl.DataFrame) -> tuple[list[int], list[str]]:
+    """The columns that get a 0/1 missing indicator, those with the most missing first in line, and notes."""
+    nulls = _missing(table)
+    found, start = [], 0
+    for source in sources:
+        found += [(nulls[name], start + j) for j, name in source.gaps if 0 < nulls[name] < table.height]
+        start += len(source.names)
+    room = max(_WIDTH - start, 0)
+    if len(found) <= room:
+        return [j for _, j in found], []
+    found.sort(key=lambda gap: (-gap[0], gap[1]))
+    note = f"{len(found) - room:,} columns with missing values have no indicator: the view is {_WIDTH:,} columns wide"
+    return sorted(j for _, j in found[:room]), [note]
+
+
+def _missing(table: pl.DataFrame) -> dict[str, int]:
+    counts = table.with_columns(pl.col(pl.Float64).fill_nan(None)).null_count()
+    return dict(zip(counts.columns, counts.row(0), strict=True)) if counts.columns else {}
+
+
+def _narrowed(categories: list[OneHot], room: int) -> tuple[list[OneHot], list[str]]:
+    """The categories with as many levels each as the room allows, at least one."""
+    kept = _LEVELS_KEPT
+    while kept > 1 and sum(c.narrowed(kept).width for c in categories) > room:
+        kept -= 1
+    notes = [f"categories keep {kept} levels each instead of {_LEVELS_KEPT}: the view is {_WIDTH:,} columns wide"]
+    return [c.narrowed(kept) for c in categories], notes if kept < _LEVELS_KEPT else []
+
+
+def _sample(table: pl.DataFrame, rows: int) -> pl.DataFrame:
+    if table.height <= rows:
+        return table
+    return table[np.sort(np.random.default_rng(0).choice(table.height, rows, replace=False))]
+
+
+def _chunk(width: int) -> int:
+    return min(max(_CHUNK_VALUES // max(width, 1), 256), _CHUNK_ROWS)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, with a number after each that is already taken."""
+    if len(set(names)) == len(names):
+        return names
+    taken, found = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        free, number = name, 2
+        while free in seen or (free != name and free in taken):
+            free, number = f"{name}#{number}", number + 1
+        seen.add(free)
+        found.append(free)
+    return found
+
+
+def _state(source: Source) -> dict[str, Any]:
+    return {"source": type(source).__name__, **store.fields_of(source)}
+
+
+def _source(state: dict[str, Any]) -> Source:
+    built: Source = _SOURCES[state.pop("source")](**state)
+    return built
+
+
+def _restore(state: dict[str, Any]) -> View:
+    if state["kind"] == "frame":
+        return FrameView(state["names"])
+    scaled, direct = ([_source(source) for source in state[part]] for part in ("scaled", "direct"))
+    return ArrayView(state["kind"], scaled, state["scale"] and Scale(**state["scale"]), direct, state["notes"])

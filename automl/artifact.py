@@ -1,0 +1,127 @@
+"""Artifacts: models and arrays in folders with a manifest, in safe formats, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from automl.errors import RefusedError, StorageError
+from automl.family import Family
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_SKOPS = "estimator.skops"
+
+
+def save_model(estimator: Any, folder: Path) -> None:
+    """Write a fitted estimator: by its own `save(folder)`, or by skops.
+
+    Raises
+    ------
+    RefusedError : the estimator holds objects that would not be trusted when it is loaded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if hasattr(estimator, "save"):
+        estimator.save(folder)
+        return
+    import skops.io
+
+    skops.io.dump(estimator, folder / _SKOPS)
+    _trusted(folder / _SKOPS, type(estimator))
+
+
+def load_model(family: Family, kind: str, folder: Path) -> Any:
+    """The estimator that `save_model` wrote. The class comes from the installed family, never from the file.
+
+    Raises
+    ------
+    RefusedError : the file holds a type that is neither scikit-learn's nor the family's own.
+    """
+    cls = family.load(kind)
+    if not (folder / _SKOPS).exists():
+        return cls.load(folder)  # type: ignore[attr-defined]
+    import skops.io
+
+    return skops.io.load(folder / _SKOPS, trusted=_trusted(folder / _SKOPS, cls))
+
+
+def _trusted(file: Path, cls: type) -> list[str]:
+    """The types that may be loaded beyond skops's own list of scikit-learn's and numpy's: the estimator's class."""
+    import skops.io
+
+    own = f"{cls.__module__}.{cls.__qualname__}"
+    found: list[str] = skops.io.get_untrusted_types(file=file)
+    if foreign := [name for name in found if name != own]:
+        raise RefusedError(f"{file}: holds types that are not trusted: {', '.join(foreign)}")
+    return found
+
+
+@contextmanager
+def written_whole(final: Path) -> Iterator[Path]:
+    """A temporary path beside `final` that takes its name when the block ends well, and is removed when it does not.
+
+    Raises
+    ------
+    StorageError : no permission or no space.
+    """
+    draft = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        if final.is_dir():
+            shutil.rmtree(final)
+        draft.replace(final)
+    except OSError as error:
+        if isinstance(error, StorageError | RefusedError):
+            raise
+        raise StorageError(
+            f"cannot write {final}: {error.strerror or error}; choose another place or make room"
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+
+def seal(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder: `content`, and the sha256 of every file."""
+    files = {str(file.relative_to(folder)): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    text = json.dumps({"format": FORMAT, **content, "files": files}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def unseal(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a folder, and check that every file is there as it was written, and no other.
+
+    Raises
+    ------
+    StorageError : no manifest, another format, or a file that is missing or not listed.
+    RefusedError : a file whose content has changed.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = manifest["files"]
+    except FileNotFoundError:
+        raise StorageError(f"{folder} is no predictor: it has no {MANIFEST}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{folder / MANIFEST} is damaged: {error}") from error
+    if manifest.get("format") != FORMAT:
+        raise StorageError(f"{folder} has format {manifest.get('format')}; this automl reads format {FORMAT}")
+    present = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
+    if lost := sorted(files.keys() - present):
+        raise StorageError(f"{folder}: file {lost[0]} is missing ({len(lost)} in all); copy the whole folder again")
+    if strange := sorted(present - files.keys()):
+        raise RefusedError(f"{folder}: file {strange[0]} is not in the manifest; remove it or copy the folder again")
+    for name, digest in files.items():
+        if _sha256(folder / name) != digest:
+            raise RefusedError(f"{folder}: file {name} was changed after it was saved; refused")
+    return manifest
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,423 @@
+"""The command line: verbs over the same calls as the Python API. Heavy imports wait until a verb needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.errors import INTERRUPTED, AutoMLError, ConfigError, nearest
+
+if TYPE_CHECKING:
+    from automl.run import Run
+
+HELP = """\
+automl: declarative AutoML. conf says what, plugins say how, the core runs the race.
+
+  automl fit [DATA] [key=value ...]     learn a predictor from a table (fit --help lists every key)
+      automl fit train.csv target=income budget=5m families=[boosting,linear]
+      automl fit data=breast_cancer --dry-run         what would run, and what it may cost
+      automl fit -m data=iris,wine seed=1,2,3         a sweep over any keys
+  automl check DATA target=COLUMN       data contract and leakage lint (--test FILE: drift too)
+  automl predict MODEL DATA -o OUT      predictions of a run's predictor
+  automl evaluate MODEL DATA            scores on data with the target
+  automl leaderboard RUN                every trial, best first
+  automl show RUN|MODEL                 what it is made of
+
+  automl config [key=value ...]         the composed config
+  automl schema                         JSON Schema of the configs, for editors
+  automl families | metrics | plugins   what is installed
+  automl doctor                         versions, cores, memory, GPUs, what each extra lacks
+
+Exit codes: 0 ok, 2 config, 3 data, 4 no model, 5 storage or artifact, 6 refused for safety, 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb and exit with its code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except AutoMLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader, head for one, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    verb, *rest = arguments
+    if verb in ("-V", "--version"):
+        from automl import __version__
+
+        print(f"automl {__version__}")
+        return 0
+    if verb not in VERBS:
+        raise ConfigError(f"unknown verb {verb!r}{nearest(verb, VERBS)} `automl --help` lists them.")
+    warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
+    return VERBS[verb](rest) or 0
+
+
+def _fit(arguments: list[str]) -> int:
+    """Compose with Hydra and run; `--help`, `--cfg`, `--multirun`, `--config-dir` are Hydra's own."""
+    from hydra._internal.utils import _run_hydra, get_args_parser
+
+    from automl.compose import NAME, give, load, shorthand, typed
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here to be explained, not to Hydra's own printing
+    parser = get_args_parser()
+    parser.prog = "automl fit"
+    parser.add_argument("--dry-run", action="store_true", help="Say what was inferred and what would run, and stop")
+    parser.add_argument(
+        "--config", metavar="FILE", help="A YAML file laid over the defaults, such as a run's config.yaml"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="Print nothing but errors")
+    args = parser.parse_intermixed_args(arguments)
+    args.overrides = shorthand(_with_data(args.overrides))
+    if args.quiet:
+        args.overrides.append("run.progress=quiet")
+    name = give(args.config) if args.config else args.config_name or NAME
+    args.config_name = None
+    if not (args.help or args.hydra_help or args.info):
+        composed = load(args.overrides, name, sweep=args.multirun, config_dir=args.config_dir)
+        if args.dry_run:
+            return _dry_run(typed(composed))
+    _extend_hydra(args.overrides)
+    statuses: list[str] = []
+    _run_hydra(args=args, args_parser=parser, task_function=_Job(statuses), config_path=None, config_name=name)
+    return INTERRUPTED if "interrupted" in statuses else 0
+
+
+class _Job:
+    """What Hydra runs for each job of a sweep, or once. Returns the loss (lower is better) for a sweeper."""
+
+    __module__ = "automl.cli"
+
+    def __init__(self, statuses: list[str]) -> None:
+        self.statuses = statuses
+
+    def __call__(self, composed: Any) -> float | None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from automl.compose import typed
+        from automl.fit import fit
+        from automl.screen import Screen
+
+        config = typed(composed)
+        hydra = HydraConfig.get()
+        if hydra.mode == RunMode.MULTIRUN:
+            config.run.dir = str(Path(config.run.dir or hydra.sweep.dir) / str(hydra.job.num))
+        run = fit(config, listeners=[Screen(config)])
+        self.statuses.append(run.status)
+        if run.score is None:
+            return None
+        return -run.score if run.maximize else run.score
+
+
+def _dry_run(config: Any) -> int:
+    """Say what was inferred, what would run, and what it would cost at most."""
+    from rich.console import Console
+
+    from automl.plan import plan
+    from automl.screen import show_facts
+
+    planned = plan(config)
+    console = Console(highlight=False)
+    show_facts(console, planned.facts, planned.notes)
+    folds = len(planned.split.folds)
+    console.print(f"\n{'family':<16} {'portfolio':>9} {'searched parameters'}", style="dim")
+    for name, spec in planned.families.items():
+        first = " (baseline)" if name == planned.baseline else ""
+        console.print(f"{name:<16} {len(spec.candidates):>9} {', '.join(spec.space) or 'none'}{first}", markup=False)
+    trials = "as many trials as fit" if config.budget.trials is None else f"at most {config.budget.trials} trials"
+    memory = "no memory limit" if config.memory is None else f"{config.memory / 1e6:,.0f} MB a worker"
+    console.print(
+        f"\ncost      at most {config.seconds:g} s, {trials}, {folds} fit{'s' * (folds > 1)} each, "
+        f"{config.executor.slots} x {planned.threads} cores, {memory}",
+        markup=False,
+    )
+    return 0
+
+
+def _check(arguments: list[str]) -> int:
+    """Lint a table before it is learned from; exit code 3 when something is an error."""
+    from automl.compose import compose, shorthand
+    from automl.plan import check
+
+    parser = _parser("check", "DATA target=COLUMN [key=value ...]")
+    parser.add_argument("words", nargs="+", metavar="DATA key=value")
+    parser.add_argument("--test", help="a table without the target, or with it, that will be predicted: is it alike?")
+    args = parser.parse_intermixed_args(arguments)
+    config = compose(shorthand(_with_data(args.words)))
+    findings, facts = check(config, args.test)
+    for name, fact in facts.items():
+        print(f"{name:<9}{fact}")
+    order = {"error": 0, "warning": 1, "info": 2}
+    for finding in sorted(findings, key=lambda found: order[found.level]):
+        where = f"{finding.column}: " if finding.column else ""
+        print(f"{finding.level:<9}{where}{finding.what}" + (f"\n         fix: {finding.fix}" if finding.fix else ""))
+    counts = {level: sum(f.level == level for f in findings) for level in order}
+    print(f"\n{counts['error']} errors, {counts['warning']} warnings, {counts['info']} remarks")
+    return 3 if counts["error"] else 0
+
+
+def _predict(arguments: list[str]) -> int:
+    from automl.data.write import write
+    from automl.predictor import load
+
+    parser = _parser("predict", "MODEL DATA [-o OUT]")
+    parser.add_argument("model", help="a run folder or the folder of a predictor")
+    parser.add_argument("data", help="a file, glob or folder with the features")
+    parser.add_argument(
+        "-o", "--output", help=".csv, .parquet, .arrow or .jsonl; without it, CSV goes to standard output"
+    )
+    parser.add_argument("--no-proba", action="store_true", help="the predicted label only, no column per class")
+    args = parser.parse_args(arguments)
+    table = load(args.model).table(args.data, proba=not args.no_proba)
+    if args.output is None:
+        sys.stdout.write(table.write_csv())
+        return 0
+    write(table, Path(args.output))
+    print(f"{table.height:,} predictions in {args.output}")
+    return 0
+
+
+def _evaluate(arguments: list[str]) -> int:
+    from automl.predictor import load
+
+    parser = _parser("evaluate", "MODEL DATA [--metric NAME ...]")
+    parser.add_argument("model")
+    parser.add_argument("data")
+    parser.add_argument("--metric", action="append", default=[], help="further metrics; may be given several times")
+    args = parser.parse_args(arguments)
+    predictor = load(args.model)
+    for name, score in predictor.evaluate(args.data, args.metric).items():
+        print(f"{name:<20} {score:.6g}")
+    if predictor.facts.get("score") is not None:
+        facts = predictor.facts
+        print(
+            f"{'at fit':<20} {facts['score']:.6g} (95% interval {facts['low']:.5g} .. {facts['high']:.5g}, out of fold)"
+        )
+    return 0
+
+
+def _leaderboard(arguments: list[str]) -> int:
+    from rich.console import Console
+
+    from automl.run import Run
+    from automl.screen import leaderboard_table
+
+    parser = _parser("leaderboard", "RUN [--csv]")
+    parser.add_argument("run")
+    parser.add_argument("--csv", action="store_true", help="every column, parameters included, as CSV")
+    args = parser.parse_args(arguments)
+    run = Run.open(args.run)
+    if args.csv:
+        sys.stdout.write(run.leaderboard().to_csv(index=False))
+    else:
+        _wide(Console(highlight=False)).print(leaderboard_table(run))
+    return 0
+
+
+def _show(arguments: list[str]) -> int:
+    from rich.console import Console
+
+    from automl.predictor import load
+    from automl.run import Run
+    from automl.screen import leaderboard_table, show_end, show_facts
+
+    parser = _parser("show", "RUN|MODEL")
+    parser.add_argument("path")
+    args = parser.parse_args(arguments)
+    console = _wide(Console(highlight=False))
+    if (Path(args.path) / "trials.sqlite").exists():
+        run: Run = Run.open(args.path)
+        show_facts(console, run.facts, run.notes)
+        console.print(leaderboard_table(run, top=10))
+        show_end(console, run)
+        return 0
+    predictor = load(args.path)
+    task = predictor.task
+    console.print(
+        f"target    {task.target}: {task.kind}" + (f", classes {list(task.classes)}" if task.classes else ""),
+        markup=False,
+    )
+    console.print(f"metric    {task.metric} {predictor.facts.get('score')}", markup=False)
+    for column in predictor.schema.columns:
+        console.print(f"column    {column.name}: {column.role} ({column.why})", markup=False)
+    console.print(predictor.describe().to_string(index=False), markup=False)
+    return 0
+
+
+def _config(arguments: list[str]) -> int:
+    import yaml
+
+    from automl.compose import compose, give, load, shorthand, typed
+    from automl.run import plain
+
+    parser = _parser("config", "[DATA] [key=value ...] [--config FILE]")
+    parser.add_argument("words", nargs="*", metavar="key=value")
+    parser.add_argument("--config", metavar="FILE")
+    args = parser.parse_intermixed_args(arguments)
+    config = (
+        typed(load(shorthand(_with_data(args.words)), give(args.config)))
+        if args.config
+        else compose(_with_data(args.words))
+    )
+    print(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), end="")
+    return 0
+
+
+def _schema(arguments: list[str]) -> int:
+    from automl.config import json_schema
+
+    _parser("schema", "").parse_args(arguments)
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def _families(arguments: list[str]) -> int:
+    from automl.plugins import installed
+
+    _parser("families", "").parse_args(arguments)
+    registry = installed()
+    rows = [
+        (
+            family.name,
+            family.plugin,
+            registry.plugins[family.plugin].version,
+            ", ".join(sorted(family.tasks)),
+            family.eats,
+            ", ".join(sorted(family.can)) or "-",
+            f"needs {', '.join(family.missing)}" if family.missing else "ready",
+        )
+        for family in registry.families.values()
+    ]
+    _print_table(("family", "plugin", "version", "tasks", "eats", "can", "state"), rows)
+    return 0
+
+
+def _metrics(arguments: list[str]) -> int:
+    from automl.plugins import installed
+
+    _parser("metrics", "").parse_args(arguments)
+    rows = [(m.name, m.arrow, m.takes, ", ".join(sorted(m.tasks)), m.doc) for m in installed().metrics.values()]
+    _print_table(("metric", "better", "takes", "tasks", "what"), rows)
+    print(
+        "\nand any scikit-learn scorer by its name, e.g. metric=neg_median_absolute_error; pinball@0.9 names a quantile"
+    )
+    return 0
+
+
+def _plugins(arguments: list[str]) -> int:
+    from automl.plugins import installed
+
+    _parser("plugins", "").parse_args(arguments)
+    rows = [
+        (
+            p.name,
+            p.version or "-",
+            p.distribution or "-",
+            p.state,
+            f"{1000 * p.seconds:.0f}",
+            p.reason or ", ".join(p.adds),
+        )
+        for p in installed().plugins.values()
+    ]
+    _print_table(("plugin", "version", "distribution", "state", "ms", "adds, or why not"), rows)
+    return 0
+
+
+def _doctor(arguments: list[str]) -> int:
+    from automl.doctor import examine
+
+    _parser("doctor", "").parse_args(arguments)
+    for name, fact in examine():
+        print(f"{name:<12} {fact}")
+    return 0
+
+
+def _with_data(words: Sequence[str]) -> list[str]:
+    """Overrides, where words that are no `key=value` are the data: `train.csv` is `data.path=train.csv`."""
+    paths = [word for word in words if ("=" not in word or Path(word).exists()) and not word.startswith("~")]
+    overrides = [word for word in words if word not in paths]
+    if not paths:
+        return overrides
+    quoted = ["'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'" for path in paths]
+    return [f"data.path={quoted[0] if len(quoted) == 1 else '[' + ','.join(quoted) + ']'}", *overrides]
+
+
+def _extend_hydra(overrides: Sequence[str]) -> None:
+    """Give Hydra our sweeper and the config folders of the plugins."""
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    from automl.compose import registry_for, search_path
+    from automl.sweeper import AutoMLSweeper
+
+    ours = [e for e in search_path(registry_for(overrides)).config_search_path if e.provider not in ("hydra", "schema")]
+
+    class AutoMLSearchPath(SearchPathPlugin):
+        """Appends the folders to the search path that Hydra makes for this run."""
+
+        def manipulate_search_path(self, search_path: Any) -> None:
+            for element in ours:
+                search_path.append(element.provider, element.path)
+
+    Plugins.instance().register(AutoMLSearchPath)
+    Plugins.instance().register(AutoMLSweeper)
+
+
+def _parser(verb: str, usage: str) -> argparse.ArgumentParser:
+    doc = next(line for line in HELP.splitlines() if f"automl {verb}" in line or f" {verb} " in f"{line} ")
+    return argparse.ArgumentParser(
+        prog=f"automl {verb}", usage=f"automl {verb} {usage}".strip(), description=doc.strip()
+    )
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _wide(console: Any) -> Any:
+    """A console that does not fold a table where the output is no terminal."""
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
+VERBS = {
+    "fit": _fit,
+    "check": _check,
+    "predict": _predict,
+    "evaluate": _evaluate,
+    "leaderboard": _leaderboard,
+    "show": _show,
+    "config": _config,
+    "schema": _schema,
+    "families": _families,
+    "metrics": _metrics,
+    "plugins": _plugins,
+    "doctor": _doctor,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""Compose: one typed config for a run out of conf/, the plugins, a file and overrides; errors to act on."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from automl.config import Config, PluginsConf, keys
+from automl.errors import ConfigError, RefusedError, nearest
+from automl.plugins import Registry, installed
+
+NAME = "automl"  # the primary config: conf/automl.yaml
+
+
+def compose(overrides: Sequence[str] = (), *, config: str | Path | Mapping[str, Any] | None = None) -> Config:
+    """Compose the config of one run: the installed defaults, then `config`, then `overrides`.
+
+    Parameters
+    ----------
+    overrides : Hydra overrides, e.g. ``["budget=1m", "family.lightgbm.space.num_leaves={int: [4, 64]}"]``.
+    config : a YAML file (the `config.yaml` of a run, for one) or a mapping, laid over the defaults.
+
+    Raises
+    ------
+    ConfigError : an unknown key or option, or a value of the wrong type; the message has the nearest right one.
+    RefusedError : the config names a Python object to import (`_target_`).
+    """
+    return typed(load(shorthand(overrides), give(config)))
+
+
+def load(overrides: Sequence[str], name: str = NAME, *, sweep: bool = False, config_dir: str | None = None) -> Any:
+    """The composed config with Hydra's own node, before it is typed; `sweep` passes over the swept keys."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.plugins import Plugins
+    from hydra.types import RunMode
+
+    Plugins.instance()  # registers Hydra's config sources
+    with explained(overrides):
+        path = search_path(registry_for(overrides))
+        if config_dir is not None:
+            path.config_search_path.insert(1, _element("command-line", Path(config_dir).absolute().as_uri()))
+        mode = RunMode.MULTIRUN if sweep else RunMode.RUN
+        # The public initialize() would change Hydra's global state, which belongs to the caller's own app.
+        composed = ConfigLoaderImpl(path).load_configuration(name, list(overrides), run_mode=mode)
+    refuse_targets(composed)
+    return composed
+
+
+def typed(composed: Any) -> Config:
+    """The composed config as plain typed data, without Hydra's own node."""
+    from omegaconf import OmegaConf
+
+    job = OmegaConf.create({key: value for key, value in composed.items_ex(resolve=False) if key != "hydra"})
+    with explained():
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), job))
+    config.seconds, config.memory  # noqa: B018  say now, not in a minute, that a value cannot be read
+    assert isinstance(config, Config)
+    return config
+
+
+def registry_for(overrides: Sequence[str] = (), plugins: PluginsConf | None = None) -> Registry:
+    """The plugins that a config asks for; asked of the overrides first, because plugins bring configs themselves."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    said: dict[str, Any] = {} if plugins is None else dataclasses.asdict(plugins)
+    mine = [text for text in overrides if text.lstrip("+").startswith("plugins.")]
+    for override in OverridesParser.create().parse_overrides(mine):
+        said[override.key_or_group.removeprefix("plugins.")] = override.value()
+    allow, deny, autoload = said.get("allow"), said.get("deny") or (), said.get("autoload")
+    return installed(
+        None if allow is None else tuple(map(str, _listed(allow))),
+        tuple(map(str, _listed(deny))),
+        autoload is not False,
+    )
+
+
+def search_path(registry: Registry) -> Any:
+    """Hydra's search path: its own configs, ours, those of the plugins, the typed schema."""
+    from hydra import version
+    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+    from hydra.core.config_store import ConfigStore
+
+    version.setbase("1.3")
+    store = ConfigStore.instance()
+    store.store("schema", Config, provider="automl")
+    named = [{f"family@family.{name}": name} for name in registry.families if _has_conf(registry, name)]
+    bare: dict[str, Any] = {name: {} for name in registry.families if not _has_conf(registry, name)}
+    store.store("installed", {"defaults": [*named, "_self_"], "family": bare}, provider="automl")
+    path = ConfigSearchPathImpl()
+    path.append("hydra", "pkg://hydra.conf")
+    for plugin, folder in registry.conf.items():
+        path.append(plugin, folder.absolute().as_uri())
+    path.append("schema", "structured://")
+    return path
+
+
+def give(config: str | Path | Mapping[str, Any] | None) -> str:
+    """Make a config file or mapping composable, and return the name that it has for Hydra.
+
+    Raises
+    ------
+    ConfigError : the file does not exist or is not a YAML mapping.
+    """
+    if config is None:
+        return NAME
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import DictConfig, OmegaConf
+
+    if isinstance(config, str | Path):
+        try:
+            said = OmegaConf.load(config)
+        except FileNotFoundError:
+            raise ConfigError(f"config file {str(config)!r} does not exist") from None
+        except Exception as error:
+            raise ConfigError(f"config file {str(config)!r} is not YAML: {error}") from error
+    else:
+        said = OmegaConf.create(dict(config))
+    if not isinstance(said, DictConfig):
+        raise ConfigError(f"config {str(config)!r} must be a mapping of config keys, not a list")
+    refuse_targets(said)
+    with_defaults = said if "defaults" in said else OmegaConf.merge({"defaults": [NAME, "_self_"]}, said)
+    ConfigStore.instance().store("given", with_defaults, provider="automl")
+    return "given"
+
+
+_OPEN = re.compile(r"(family\.\w+\.(params|space)|data\.roles)\.")
+
+
+def shorthand(overrides: Iterable[str]) -> list[str]:
+    """Overrides as Hydra wants them: `budget=1m` is `budget.time=1m`; keys that are open to new names need no `+`."""
+    full = []
+    for text in overrides:
+        if text.startswith("budget="):
+            text = f"budget.time={text.removeprefix('budget=')}"
+        elif _OPEN.match(text):
+            text = f"++{text}"
+        full.append(text)
+    return full
+
+
+def refuse_targets(config: Any) -> None:
+    """Refuse a config that names a Python object to import, wherever it stands.
+
+    Hydra's own launcher and sweeper nodes are Hydra's: it accepts none but its registered plugins there.
+
+    Raises
+    ------
+    RefusedError : with the key.
+    """
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(config, resolve=False) if OmegaConf.is_config(config) else config
+    for key in _paths(plain):
+        if key.split(".")[-1] in ("_target_", "()") and key not in (
+            "hydra.launcher._target_",
+            "hydra.sweeper._target_",
+        ):
+            raise RefusedError(
+                f"config key {key}: a config may not name a Python object to import; use a registered name"
+            )
+
+
+class explained:  # noqa: N801  a with-statement reads as a word
+    """Turn what Hydra and OmegaConf raise into a `ConfigError` with the nearest right key or option."""
+
+    def __init__(self, overrides: Sequence[str] = ()) -> None:
+        self.overrides = overrides
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        from hydra.errors import HydraException
+        from omegaconf.errors import OmegaConfBaseException
+
+        if isinstance(error, HydraException | OmegaConfBaseException):
+            raise ConfigError(explain(error)) from error
+
+
+def explain(error: BaseException) -> str:
+    """One clear sentence for an error of Hydra's or OmegaConf's."""
+    text = str(error)
+    cause = str(error.__cause__ or text).splitlines()[0]
+    if override := getattr(error, "override", None):
+        return f"{override}: not well formed ({cause}); quote lists and mappings for the shell"
+    if found := re.search(r"Key '([^']+)' (?:is )?not in '?([\w.]+)", text + cause):
+        inside = _prefix(found[2])
+        asked = re.search(r"Could not override '([^'@]+)", text)
+        return _unknown_key(asked[1] if asked else f"{inside}{found[1]}")
+    if found := re.search(
+        r"Could not find '([^']+)'\s*Available options in '[^']+':(.*?)(?:\n\s*\n|Config search|$)", text, re.DOTALL
+    ):
+        group, _, option = found[1].rpartition("/")
+        options = found[2].split()
+        return f"{group}={option}: no such option{nearest(option, options)} Options: {', '.join(options)}"
+    if found := re.search(r"Could not override '([^'@]+)", text):
+        return _unknown_key(found[1])
+    if found := re.search(r"Cannot find primary config '([^']+)'", text):
+        return f"no config {found[1]!r} in the config folders; check --config-name and --config-dir"
+    if found := re.search(r"Error merging override (.+)", text):
+        said = found[1].lstrip("+~")
+        if re.match(r"family\.\w+[.=]", said) and "FamilyConf" in cause:
+            names = registry_for().families
+            name = said.split(".")[1].split("=")[0]
+            if name not in names:
+                return f"family.{name}: no such family{nearest(name, names)} Installed: {', '.join(sorted(names))}"
+        return f"{said}: {_wrong_type(cause)}"
+    full_key = getattr(error, "full_key", None)
+    return f"{full_key}: {_wrong_type(cause)}" if full_key else cause
+
+
+def _unknown_key(key: str) -> str:
+    known = keys()
+    last = {name.split(".")[-1]: name for name in known}
+    hint = nearest(key, known) or nearest(last.get(key.split(".")[-1], key), known)
+    return f"unknown config key {key!r}{hint} `automl config` prints every key."
+
+
+def _prefix(schema: str) -> str:
+    """Where in the tree a schema class stands: `DataConf` is at `data.`."""
+    hints = typing.get_type_hints(Config)
+    return next((f"{name}." for name, hint in hints.items() if getattr(hint, "__name__", "") == schema), "")
+
+
+def shipped_family(registry: Registry, name: str) -> dict[str, Any]:
+    """What the plugin's own `conf/family/NAME.yaml` says of a family, as plain data."""
+    from omegaconf import OmegaConf
+
+    folder = next((folder for folder in registry.conf.values() if name in _confs(folder)), None)
+    said: Any = OmegaConf.to_container(OmegaConf.load(folder / "family" / f"{name}.yaml")) if folder else {}
+    return said or {}
+
+
+@cache
+def _confs(folder: Path) -> frozenset[str]:
+    return frozenset(file.stem for file in (folder / "family").glob("*.yaml"))
+
+
+def _has_conf(registry: Registry, family: str) -> bool:
+    return any(family in _confs(folder) for folder in registry.conf.values())
+
+
+def _element(provider: str, path: str) -> Any:
+    from hydra.core.config_search_path import SearchPathElement
+
+    return SearchPathElement(provider, path)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _paths(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _paths(value, f"{prefix}{key}.")
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from _paths(value, f"{prefix}{i}.")
+
+
+def _wrong_type(text: str) -> str:
+    found = re.search(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", text)
+    return f"{found[1]!r} is no {found[3].lower()}" if found else text

@@ -1,0 +1,184 @@
+"""The problem: what all trials of a run share, on disk and memory-mapped, so that a trial needs a path and some JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automl.data.schema import Schema
+from automl.data.split import Fold, Split
+from automl.data.views import View, fit_view, load_view
+from automl.metrics import Metric, resolve
+from automl.plugins import Registry, installed
+from automl.task import Task
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A work folder: the typed table, the encoded target, weights, split and views.
+
+    Attributes
+    ----------
+    folder : the work folder.
+    task, schema : what to predict, from what.
+    plugins : the arguments of `automl.plugins.installed`, so that a worker loads the same ones.
+    folds : the number of folds.
+    """
+
+    folder: Path
+    task: Task
+    schema: Schema
+    plugins: tuple[Any, ...]
+    folds: int
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path,
+        table: pl.DataFrame,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        split: Split,
+        task: Task,
+        schema: Schema,
+        plugins: Sequence[Any],
+    ) -> Problem:
+        """Lay out a work folder. `table` is typed by `schema`, `y` (n,) encoded by `task`, `weight` (n,) or None."""
+        folder.mkdir(parents=True)
+        table.write_ipc(folder / "table.arrow", compression="uncompressed")
+        np.save(folder / "y.npy", y)
+        if weight is not None:
+            np.save(folder / "weight.npy", weight)
+        for i, fold in enumerate(split.folds):
+            np.save(folder / f"train-{i}.npy", fold.train)
+            np.save(folder / f"valid-{i}.npy", fold.valid)
+        facts = {
+            "task": task.to_dict(),
+            "schema": schema.to_dict(),
+            "plugins": [list(part) if isinstance(part, tuple) else part for part in plugins],
+            "folds": len(split.folds),
+        }
+        (folder / "problem.json").write_text(json.dumps(facts, default=str))
+        return cls(folder, task, schema, tuple(plugins), len(split.folds))
+
+    @classmethod
+    def read(cls, folder: Path) -> Problem:
+        """The problem that `write` laid out."""
+        facts = json.loads((folder / "problem.json").read_text())
+        plugins = tuple(tuple(part) if isinstance(part, list) else part for part in facts["plugins"])
+        return cls(folder, Task.from_dict(facts["task"]), Schema.from_dict(facts["schema"]), plugins, facts["folds"])
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The plugins of the run."""
+        return installed(*self.plugins)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric that decides."""
+        return resolve(self.task.metric, self.task.kind, self.registry.metrics)
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """The typed features, memory-mapped."""
+        return _mapped(self.folder / "table.arrow")
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """The encoded target (n,), memory-mapped."""
+        return np.load(self.folder / "y.npy", mmap_mode="r")
+
+    @cached_property
+    def weight(self) -> np.ndarray | None:
+        """Sample weights (n,), memory-mapped, or None."""
+        file = self.folder / "weight.npy"
+        return np.load(file, mmap_mode="r") if file.exists() else None
+
+    def fold(self, i: int) -> Fold:
+        """The rows of fold `i`."""
+        return Fold(np.load(self.folder / f"train-{i}.npy"), np.load(self.folder / f"valid-{i}.npy"))
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The rows that validate in any fold, sorted; the scores of a trial are over these."""
+        return np.unique(np.concatenate([self.fold(i).valid for i in range(self.folds)]))
+
+    def validated(self, values: np.ndarray | None) -> Any:
+        """The part of a per-row array (n, ...) that `predictions` is about; None stays None."""
+        return None if values is None else values[self.rows]
+
+    def predictions(self, trial: int) -> np.ndarray:
+        """Out-of-fold predictions (rows, classes) or (rows,) of a finished trial; the mean where folds repeat a row."""
+        total: np.ndarray | None = None
+        count = np.zeros(len(self.y), np.int32)
+        for i in range(self.folds):
+            valid = self.fold(i).valid
+            part = np.load(self.trial_folder(trial, i) / "predictions.npy")
+            if total is None:
+                total = np.zeros((len(self.y), *part.shape[1:]), np.float64)
+            total[valid] += part
+            count[valid] += 1
+        assert total is not None
+        shape = (-1, *([1] * (total.ndim - 1)))
+        return total[self.rows] / count[self.rows].reshape(shape)
+
+    def view(self, kind: str, fold: int) -> tuple[View, Any, Any]:
+        """A view fitted on the training rows of a fold, and those rows and the validation rows as it encodes them.
+
+        It is built by the first trial that asks, and memory-mapped by all others.
+        """
+        final = self.view_folder(kind, fold)
+        if not final.exists():
+            draft = final.with_name(f".{final.name}.{os.getpid()}")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            rows = self.fold(fold)
+            train = self.table[rows.train]
+            view = fit_view(kind, train, self.schema)
+            view.save(draft)
+            for name, part in (("train", train), ("valid", self.table[rows.valid])):
+                _store(draft / "rows" / name, view.transform(part))
+            try:
+                draft.rename(final)
+            except OSError:  # another worker was first
+                shutil.rmtree(draft)
+        return load_view(final), _fetch(final / "rows" / "train"), _fetch(final / "rows" / "valid")
+
+    def view_folder(self, kind: str, fold: int) -> Path:
+        """Where the view of a fold lies."""
+        return self.folder / "views" / f"{kind}-{fold}"
+
+    def trial_folder(self, trial: int, fold: int) -> Path:
+        """Where a trial leaves the model and the predictions of a fold."""
+        return self.folder / "trials" / f"{trial:05d}" / str(fold)
+
+
+def _store(path: Path, rows: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(rows, pl.DataFrame):
+        rows.write_ipc(path.with_suffix(".arrow"), compression="uncompressed")
+    else:
+        np.save(path.with_suffix(".npy"), rows)
+
+
+def _fetch(path: Path) -> Any:
+    frame = path.with_suffix(".arrow")
+    return _mapped(frame) if frame.exists() else np.load(path.with_suffix(".npy"), mmap_mode="r")
+
+
+def _mapped(file: Path) -> pl.DataFrame:
+    import pyarrow as pa
+
+    with pa.memory_map(str(file)) as source:
+        table = pl.from_arrow(pa.ipc.open_file(source).read_all())
+    assert isinstance(table, pl.DataFrame)
+    return table

@@ -1,0 +1,164 @@
+"""The executor `local`: worker processes of this machine, their limits of time and memory held from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from automl.errors import NoModelError
+
+_POLL = 0.05
+
+
+class LocalExecutor:
+    """Keeps `slots` workers. One that passes the limit of its job is killed and replaced, and so is one that dies.
+
+    A worker is a process of its own interpreter that speaks JSON over pipes, so a user's script needs no
+    ``if __name__ == "__main__"``, nothing is pickled, and a crash in a library's C code takes down one trial only.
+    """
+
+    def __init__(self, folder: Path, slots: int, threads: int, memory: int | None) -> None:
+        self.slots = slots
+        self._folder, self._threads, self._memory = folder, threads, memory
+        self._selector = selectors.DefaultSelector()
+        self._workers = [self._start() for _ in range(slots)]
+
+    def submit(self, job: Mapping[str, Any]) -> None:
+        """Hand the job to an idle worker; its limit counts from here."""
+        worker = next(worker for worker in self._workers if worker.job is None)
+        worker.take(job)
+
+    def wait(self, seconds: float) -> list[dict[str, Any]]:
+        """The outcomes of the jobs that ended or were ended, waiting up to `seconds` for the first one."""
+        until = time.monotonic() + seconds
+        while True:
+            outcomes = self._read(min(_POLL, max(0.0, until - time.monotonic()))) + self._enforce()
+            if outcomes or time.monotonic() >= until or not any(worker.job for worker in self._workers):
+                return outcomes
+
+    def close(self) -> None:
+        """Kill the workers."""
+        for worker in self._workers:
+            self._stop(worker)
+        self._selector.close()
+
+    def _read(self, seconds: float) -> list[dict[str, Any]]:
+        outcomes = []
+        for key, _ in self._selector.select(seconds):
+            worker: _Worker = key.data
+            for outcome in worker.lines():
+                if outcome["id"] is not None:
+                    worker.job = None
+                    outcomes.append(outcome)
+            if worker.ended and worker in self._workers:
+                outcomes += self._replace(worker, "crashed", _death(worker.process.wait()))
+        return outcomes
+
+    def _enforce(self) -> list[dict[str, Any]]:
+        outcomes = []
+        for worker in list(self._workers):
+            if worker.job is None:
+                continue
+            if time.monotonic() > worker.until:
+                outcomes += self._replace(worker, "timeout", f"killed after its limit of {worker.job['limit']:.1f} s")
+            elif self._memory is not None and (used := worker.memory()) > self._memory:
+                outcomes += self._replace(
+                    worker, "oom", f"killed at {used / 1e6:,.0f} MB; budget.memory allows {self._memory / 1e6:,.0f} MB"
+                )
+        return outcomes
+
+    def _replace(self, worker: _Worker, status: str, reason: str) -> list[dict[str, Any]]:
+        job = worker.job
+        self._stop(worker)
+        if job is None and not worker.ready:
+            raise NoModelError(f"a worker process does not start ({reason}); try executor=inprocess to see why")
+        self._workers[self._workers.index(worker)] = self._start()
+        return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self._folder, self._threads)
+        self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+        return worker
+
+    def _stop(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
+        worker.kill()
+
+
+class _Worker:
+    """One worker process and the job that it has."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        variables = dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), str(threads)
+        )
+        with (folder / "workers.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "automl.execute.worker", str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # Its own session: Ctrl-C is for the driver, which decides what becomes of the workers.
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    **variables,
+                    "AUTOML_DRIVER": str(os.getpid()),
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                },
+            )
+        self.job: Mapping[str, Any] | None = None
+        self.until = 0.0
+        self.ended = self.ready = False
+        self._rest = b""
+
+    def take(self, job: Mapping[str, Any]) -> None:
+        self.job, self.until = job, time.monotonic() + job["limit"]
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died: the closed pipe of its outcomes says so to whoever waits
+
+    def lines(self) -> list[dict[str, Any]]:
+        assert self.process.stdout is not None
+        data = os.read(self.process.stdout.fileno(), 1 << 16)
+        self.ended = not data
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if whole and not self.ready:
+            self.ready = True
+            self.until = time.monotonic() + self.job["limit"] if self.job else 0.0  # starting up is not the job's time
+        return [json.loads(line) for line in whole]
+
+    def memory(self) -> int:
+        """Resident bytes that the worker does not share with files (memory-mapped data is the page cache's)."""
+        try:
+            resident, shared = map(int, Path(f"/proc/{self.process.pid}/statm").read_text().split()[1:3])
+        except (OSError, ValueError):
+            return 0
+        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        self.process.wait()
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"the worker process ended with exit code {code}; see log/workers.log in the run folder"
+    return f"the worker process died of {signal.Signals(-code).name}"

@@ -1,0 +1,96 @@
+"""One job of a trial: fit a candidate on a fold, predict its validation rows, leave both on disk, report in JSON."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl.artifact import save_model, written_whole
+from automl.data.problem import Problem
+from automl.family import Family, predict
+
+
+def evaluate(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Run a job and report its outcome; whatever the estimator raises is an outcome too.
+
+    Parameters
+    ----------
+    job : ``id``, ``trial``, ``fold``, ``family``, ``params``, ``seed``, ``threads`` and ``deadline``, the seconds that
+        the fit may take.
+    folder : the work folder of the run.
+
+    Returns
+    -------
+    ``id``, ``status`` ("ok" or "failed"), ``reason``, and for "ok" ``score``, ``fit_seconds``, ``row_seconds`` (one
+    row through the model alone) and ``size`` in bytes.
+    """
+    try:
+        return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, _problem(folder))}
+    except Exception as error:  # a family is somebody else's code: its trouble is a row of the leaderboard
+        return {"id": job["id"], "status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
+
+
+@lru_cache(maxsize=1)
+def _problem(folder: Path) -> Problem:
+    return Problem.read(folder)
+
+
+def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
+    family = problem.registry.family(job["family"])
+    rows = problem.fold(job["fold"])
+    view, X, X_valid = problem.view(family.eats, job["fold"])
+    y, y_valid = problem.y[rows.train], problem.y[rows.valid]
+    weight = None if problem.weight is None else problem.weight[rows.train]
+    estimator = family.build(
+        problem.task.kind,
+        job["params"],
+        task=problem.task.kind,
+        metric=problem.task.metric,
+        random_state=job["seed"],
+        n_jobs=job["threads"],
+    )
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a solver that has not converged shows in its score
+        estimator.fit(X, y, **_extras(family, view, (X_valid, y_valid), weight, job["deadline"]))
+        fitted = time.perf_counter()
+        answer = predict(estimator, X_valid, len(problem.task.classes))
+        row_seconds = _row_seconds(estimator, X_valid, len(problem.task.classes)) if job["fold"] == 0 else None
+    score = problem.metric.score(y_valid, answer, None if problem.weight is None else problem.weight[rows.valid])
+    if not np.isfinite(score) and problem.folds == 1:
+        raise ValueError(f"{problem.task.metric} is {score} on the validation rows")
+    final = problem.trial_folder(job["trial"], job["fold"])
+    with written_whole(final) as draft:
+        save_model(estimator, draft / "model")
+        np.save(draft / "predictions.npy", answer.astype(np.float32))
+    size = sum(file.stat().st_size for file in (final / "model").rglob("*") if file.is_file())
+    return {"score": float(score), "fit_seconds": fitted - start, "row_seconds": row_seconds, "size": size}
+
+
+def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any, deadline: float) -> dict[str, Any]:
+    """The keywords of fit that the family declares, and that there is something to say for."""
+    extras: dict[str, Any] = {}
+    if "weights" in family.can and weight is not None:
+        extras["sample_weight"] = weight
+    if "validation" in family.can:
+        extras["validation"] = validation
+    if "deadline" in family.can:
+        extras["deadline"] = deadline
+    if "categories" in family.can and family.eats == "codes":
+        extras["categories"] = view.categories
+    return extras
+
+
+def _row_seconds(estimator: Any, X: Any, classes: int) -> float:
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        predict(estimator, X[:1], classes)
+        took.append(time.perf_counter() - start)
+    return sorted(took)[1]

@@ -1,0 +1,279 @@
+"""The plan: read the data and decide, before the first trial, everything that a run needs to know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automl.compose import registry_for, shipped_family
+from automl.config import Config
+from automl.data.check import Finding
+from automl.data.check import check as lint
+from automl.data.read import read
+from automl.data.schema import Schema, typed_target
+from automl.data.split import Split, make_split
+from automl.errors import ConfigError, DataError, nearest
+from automl.family import Family, FamilySpec
+from automl.metrics import Metric, resolve
+from automl.plugins import Registry
+from automl.task import Task, classes_of, infer_kind
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before the first trial: what was inferred, and what would run."""
+
+    config: Config
+    registry: Registry
+    table: pl.DataFrame
+    y: np.ndarray
+    weight: np.ndarray | None
+    schema: Schema
+    task: Task
+    metric: Metric
+    split: Split
+    families: Mapping[str, FamilySpec]
+    baseline: str | None
+    threads: int
+    facts: dict[str, str]
+    notes: list[str]
+
+
+def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any = None, groups: Any = None) -> Plan:
+    """Read the data and decide everything that a run needs to know.
+
+    Parameters
+    ----------
+    config : the composed config.
+    source : the data, where it is not `config.data.path`: a path or a frame.
+    target : the target (n,), where it is not a column of the data.
+    weight, groups : sample weights and group labels (n,), where they are not columns.
+
+    Raises
+    ------
+    ConfigError, DataError : what is wrong, where, and what would fix it.
+    """
+    registry = registry_for(plugins=config.plugins)
+    table = read(_source(config, source), registry.readers)
+    if target is not None:
+        name = config.target or "target"
+        if len(target) != table.height:
+            raise DataError(f"X has {table.height} rows and y has {len(target)}: inconsistent numbers of samples")
+        table = table.drop(name, strict=False).with_columns(target.alias(name))
+    else:
+        name = _target_name(config, table)
+    table, extra, notes = _aside(config, table, {"weight": weight, "groups": groups})
+    table, labels, dropped = _known(table, name, config)
+    extra = {key: value[dropped] for key, value in extra.items()}
+    if lost := int((~dropped).sum()):
+        notes.append(f"{lost:,} rows without a {name} were left out")
+
+    kind, why = infer_kind(labels, name, config.task)
+    metric = resolve(config.metric, kind, registry.metrics)
+    classes = classes_of(labels, config.positive) if kind != "regression" else ()
+    task = Task(kind, name, metric.name, classes, why)
+    y = task.encode(labels)
+    weights = _weights(extra.get("weight"), config.weight)
+
+    schema = Schema.infer(table, roles=config.data.roles, drop=config.data.drop, missing=config.data.missing)
+    typed, _ = schema.apply(table)
+    said = config.split
+    if "groups" in extra and said.kind == "auto":
+        said = replace(said, kind="group", column="groups")
+    split = make_split(
+        said, kind=kind, y=y, column=_split_column(said.kind, said.column, typed, table, extra), seed=config.seed
+    )
+
+    families = registry.select(config.families, kind)
+    baseline = _baseline(config, registry, kind)
+    racing = {family.name: family for family in families}
+    if baseline:
+        racing[baseline] = registry.families[baseline]
+    unweighted = [f.name for f in racing.values() if weights is not None and "weights" not in f.can]
+    if unweighted:
+        notes.append(f"sample weights are not used in the fits of {', '.join(unweighted)}, which cannot take them")
+    specs = {family: config.family_spec(family) for family in racing}
+    _check_params(registry, racing, specs, kind)
+    threads = config.executor.threads or max(1, cores() // config.executor.slots)
+    facts = _facts(typed, schema, task, config, metric, split, racing, baseline)
+    return Plan(
+        config,
+        registry,
+        typed,
+        y,
+        weights,
+        schema,
+        task,
+        metric,
+        split,
+        specs,
+        baseline,
+        threads,
+        facts,
+        [*notes, *schema.notes],
+    )
+
+
+def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, str]]:
+    """Lint the data of a config for leaks and defects; `test` is a table that will be predicted.
+
+    Raises
+    ------
+    ConfigError, DataError : the data cannot be read at all.
+    """
+    registry = registry_for(plugins=config.plugins)
+    table = read(_source(config, None), registry.readers)
+    name = _target_name(config, table)
+    kind, why = infer_kind(typed_target(table[name], config.data.missing), name, config.task)
+    said = config.data
+    schema = Schema.infer(table.drop(name), roles=said.roles, drop=said.drop, missing=said.missing)
+    other = None if test is None else read(test, registry.readers)
+    time = config.split.column if config.split.kind == "time" else None
+    findings = lint(table, name, kind=kind, schema=schema, test=other, time=time, seed=config.seed)
+    return findings, {"data": f"{table.height:,} rows x {table.width} columns", "target": f"{name}: {kind}, {why}"}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _source(config: Config, source: Any) -> Any:
+    if source is not None:
+        return source
+    if config.data.path is None:
+        raise ConfigError(
+            "no data: say automl fit FILE target=COLUMN, or data=NAME for an example (data=breast_cancer)"
+        )
+    return config.data.path
+
+
+def _target_name(config: Config, table: pl.DataFrame) -> str:
+    if config.target is None:
+        raise ConfigError(f"no target: say target=COLUMN. Columns: {', '.join(table.columns[:20])}")
+    if config.target not in table.columns:
+        raise ConfigError(
+            f"target={config.target}: no such column{nearest(config.target, table.columns)} "
+            f"Columns: {', '.join(table.columns[:20])}"
+        )
+    return config.target
+
+
+def _aside(
+    config: Config, table: pl.DataFrame, given: Mapping[str, Any]
+) -> tuple[pl.DataFrame, dict[str, np.ndarray], list[str]]:
+    """Take the columns that steer the task out of the features: weights, and the groups or folds of the split.
+
+    The column of a split over time stays a feature too.
+    """
+    extra = {name: np.asarray(values) for name, values in given.items() if values is not None}
+    for name, values in extra.items():
+        if len(values) != table.height:
+            raise DataError(f"{name} has {len(values)} values for {table.height} rows")
+    notes = []
+    named = {"weight": config.weight, "split": config.split.column}
+    for use, column in named.items():
+        if column is None:
+            continue
+        if column not in table.columns:
+            key = "weight" if use == "weight" else "split.column"
+            raise ConfigError(f"{key}={column}: no such column{nearest(column, table.columns)}")
+        extra[use] = table[column].to_numpy()
+        if not (use == "split" and config.split.kind == "time"):
+            table = table.drop(column)
+            notes.append(f"column {column} steers the {'weights' if use == 'weight' else 'split'} and is no feature")
+    return table, extra, notes
+
+
+def _known(table: pl.DataFrame, name: str, config: Config) -> tuple[pl.DataFrame, pl.Series, np.ndarray]:
+    """The rows that have a label: their features, their labels, and which rows they are."""
+    target = typed_target(table[name], config.data.missing)
+    known = target.is_not_null()
+    rest = table.drop(name)
+    if not rest.width:
+        raise DataError(f"the table has no column besides the target {name!r}: there is nothing to learn from")
+    if table.height == 1:
+        raise DataError("the table has 1 row (1 sample): nothing can be learned from it")
+    return rest.filter(known), target.filter(known), known.to_numpy()
+
+
+def _weights(values: np.ndarray | None, column: str | None) -> np.ndarray | None:
+    if values is None:
+        return None
+    where = f"weight={column}" if column else "sample_weight"
+    try:
+        weights = np.asarray(values, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: weights must be numbers") from None
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
+        raise DataError(f"{where}: weights must be finite, not negative, and not all zero")
+    return weights / weights.mean()
+
+
+def _split_column(
+    kind: str, column: str | None, typed: pl.DataFrame, table: pl.DataFrame, extra: Mapping[str, np.ndarray]
+) -> np.ndarray | None:
+    if kind == "group" and "groups" in extra and "split" not in extra:
+        return extra["groups"]
+    if kind == "time" and column in typed.columns:  # dates that were text are dates by now
+        return typed[column].to_numpy()
+    return extra.get("split")
+
+
+def _baseline(config: Config, registry: Registry, kind: str) -> str | None:
+    if config.baseline is None:
+        return None
+    return config.baseline if kind in registry.family(config.baseline).tasks else None
+
+
+def _check_params(
+    registry: Registry, families: Mapping[str, Family], specs: Mapping[str, FamilySpec], kind: str
+) -> None:
+    """Refuse a parameter that the user said and the estimator does not have, before any time is spent.
+
+    Only what the plugin's own config does not say is looked at: to ask an estimator is to import its library.
+    """
+    for name, family in families.items():
+        shipped = shipped_family(registry, name)
+        for key in ("params", "space"):
+            said = {
+                param: value for param, value in getattr(specs[name], key).items() if param not in shipped.get(key, {})
+            }
+            if said:
+                family.check(kind, said, f"family.{name}.{key}")
+
+
+def _facts(
+    table: pl.DataFrame,
+    schema: Schema,
+    task: Task,
+    config: Config,
+    metric: Metric,
+    split: Split,
+    families: Mapping[str, Family],
+    baseline: str | None,
+) -> dict[str, str]:
+    """What was decided and why, line by line, for a person."""
+    counts: dict[str, int] = {}
+    for column in schema.columns:
+        counts[column.role] = counts.get(column.role, 0) + 1
+    left_out = [f"{c.name} ({c.role}: {c.why})" for c in schema.columns if c.role in ("id", "constant", "ignored")]
+    labels = ", ".join(map(str, task.classes[:5])) + (", ..." if len(task.classes) > 5 else "")
+    facts = {
+        "data": f"{table.height:,} rows x {len(schema.columns)} columns: "
+        + ", ".join(f"{n} {role}" for role, n in counts.items()),
+        "target": f"{task.target}: {task.kind}, {task.why}" + (f"; classes {labels}" if task.classes else ""),
+        "metric": f"{metric.name} {metric.arrow}" + (" (chosen for the task)" if config.metric == "auto" else ""),
+        "split": f"{split.kind}: {split.why}",
+        "families": ", ".join(name for name in families if name != baseline) or str(baseline),
+    }
+    if task.kind == "binary":
+        facts["target"] += f", positive {task.classes[1]}"
+    if left_out:
+        facts["left out"] = "; ".join(left_out[:8]) + (f"; and {len(left_out) - 8} more" if len(left_out) > 8 else "")
+    return facts

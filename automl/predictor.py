@@ -1,0 +1,199 @@
+"""The predictor: what a run leaves behind. It loads and predicts without the code of the search."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from automl.artifact import load_model, unseal, written_whole
+from automl.data.read import read
+from automl.data.schema import Schema
+from automl.data.views import View, load_view
+from automl.errors import AutoMLError, ConfigError, DataError, DataWarning, StorageError, nearest
+from automl.family import predict
+from automl.metrics import resolve
+from automl.plugins import Registry, installed
+from automl.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Member:
+    """One fitted model of the ensemble: its name (trial and fold), family, the view it eats and its weight."""
+
+    name: str
+    family: str
+    view: str
+    weight: float
+    estimator: Any
+
+
+class Predictor:
+    """A fitted ensemble with its schema and views.
+
+    Attributes
+    ----------
+    task : what it predicts; `classes_` are the labels in the order of the probability columns.
+    schema : the columns that it wants.
+    members : its models.
+    facts : the score at fit, its interval, versions, and where the run was.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], registry: Registry) -> None:
+        self.folder = folder
+        self.task = Task.from_dict(manifest["task"])
+        self.schema = Schema.from_dict(manifest["schema"])
+        self.facts: dict[str, Any] = dict(manifest["facts"])
+        self._registry = registry
+        self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
+        self.members = [self._load(member) for member in manifest["members"]]
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels (classes,) in the order of the columns of `predict_proba`; empty for regression."""
+        return self.task.decode(np.arange(len(self.task.classes)))
+
+    def predict(self, data: Any) -> np.ndarray:
+        """Labels (n,) in the target's own type, or values (n,) for regression.
+
+        Parameters
+        ----------
+        data : whatever `fit` takes: a path, a frame, an array. Extra columns are ignored, order does not matter.
+
+        Raises
+        ------
+        DataError : a column is missing, or the data cannot be read.
+        """
+        answer = self._blend(self._table(data))
+        return self.task.decode(answer.argmax(axis=1)) if self.task.classes else answer
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Probabilities (n, classes), float64, rows summing to 1.
+
+        Raises
+        ------
+        ConfigError : the task is a regression.
+        """
+        if not self.task.classes:
+            raise ConfigError("a regression has no probabilities: use predict")
+        return self._blend(self._table(data))
+
+    def evaluate(self, data: Any, metrics: Sequence[str] = ()) -> dict[str, float]:
+        """Scores on data that has the target, each in its metric's own sign: the run's metric, then `metrics`.
+
+        Rows without a label are left out with a warning.
+
+        Raises
+        ------
+        DataError : the data has no target column.
+        """
+        from automl.data.schema import typed_target
+
+        table = read(data, self._registry.readers)
+        if self.task.target not in table.columns:
+            raise DataError(
+                f"no target column {self.task.target!r} in the data{nearest(self.task.target, table.columns)}"
+            )
+        target = typed_target(table[self.task.target], self.schema.missing)
+        known = target.is_not_null()
+        if lost := int((~known).sum()):
+            warnings.warn(f"{lost} rows without a label were left out", DataWarning, stacklevel=2)
+        y = self.task.encode(target.filter(known))
+        answer = self._blend(self._table(table.filter(known)))
+        names = dict.fromkeys([self.task.metric, *metrics])
+        return {name: resolve(name, self.task.kind, self._registry.metrics).score(y, answer) for name in names}
+
+    def table(self, data: Any, *, proba: bool = True) -> pl.DataFrame:
+        """Predictions as a table: the column `prediction`, and for classes one column `proba_LABEL` each."""
+        answer = self._blend(self._table(data))
+        if not self.task.classes:
+            return pl.DataFrame({"prediction": answer})
+        labels = pl.Series("prediction", self.task.decode(answer.argmax(axis=1)).tolist())
+        columns = [pl.Series(f"proba_{label}", answer[:, i]) for i, label in enumerate(self.task.classes)]
+        return pl.DataFrame([labels, *(columns if proba else ())])
+
+    def describe(self) -> pd.DataFrame:
+        """One row per model: member, family, view, weight."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [{"member": m.name, "family": m.family, "view": m.view, "weight": m.weight} for m in self.members]
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the predictor to another folder.
+
+        Raises
+        ------
+        StorageError : the folder exists already, or cannot be written.
+        """
+        final = Path(path)
+        if final.exists():
+            raise StorageError(f"{final} exists already: choose another path")
+        with written_whole(final) as draft:
+            shutil.copytree(self.folder, draft)
+        return final
+
+    def _table(self, data: Any) -> pl.DataFrame:
+        table, notes = self.schema.apply(read(data, self._registry.readers))
+        for note in notes:
+            warnings.warn(note, DataWarning, stacklevel=3)
+        return table
+
+    def _blend(self, table: pl.DataFrame) -> np.ndarray:
+        encoded: dict[str, Any] = {}
+        total: np.ndarray | float = 0.0
+        for member in self.members:
+            if member.view not in encoded:
+                encoded[member.view] = self._views[member.view].transform(table)
+            total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
+        blended = np.asarray(total)
+        return blended / blended.sum(axis=1, keepdims=True) if self.task.classes else blended
+
+    def _load(self, member: Mapping[str, Any]) -> Member:
+        family = self._registry.family(member["family"])
+        if family.missing:
+            raise ConfigError(
+                f"the predictor has a {family.name} model, which needs {', '.join(family.missing)}: "
+                f"pip install 'automl[{family.plugin}]'"
+            )
+        try:
+            estimator = load_model(family, self.task.kind, self.folder / "members" / member["name"])
+        except AutoMLError:
+            raise
+        except Exception as error:  # the library's own reader; the bytes are as they were saved
+            raise StorageError(
+                f"{self.folder}: member {member['name']} cannot be loaded by the installed {family.name}: {error}; "
+                f"it was saved with {json.dumps(self.facts.get('versions', {}))}"
+            ) from error
+        return Member(member["name"], member["family"], member["view"], member["weight"], estimator)
+
+
+def load(path: str | Path) -> Predictor:
+    """Load a predictor: the folder `model` of a run, or the run's folder itself.
+
+    Every file is checked against the manifest's sha256 first; nothing is unpickled, and no class is named by a file.
+
+    Raises
+    ------
+    StorageError : no predictor there, or a file is missing.
+    RefusedError : a file was changed, or holds types that are not trusted.
+    ConfigError : a family of the predictor is not installed.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        beside = [str(p) for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        raise StorageError(f"no predictor at {folder}{nearest(str(folder), beside)}")
+    if (folder / "model").is_dir():
+        folder = folder / "model"
+    return Predictor(folder, unseal(folder), installed())

@@ -1,0 +1,281 @@
+"""The run: one search as a folder on disk, with its config, its trials, its log and its leaderboard."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.artifact import written_whole
+from automl.compose import typed
+from automl.config import Config
+from automl.data.schema import Schema
+from automl.errors import StorageError, nearest
+from automl.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = (
+    *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "row_ms", "size_mb"),
+    *("status", "reason", "weight", "origin", "params"),
+)
+DONE = ("ok", "pruned", "failed", "timeout", "oom", "crashed", "unfinished")
+
+
+@dataclass
+class Trial:
+    """One candidate evaluated on the split.
+
+    Attributes
+    ----------
+    number, family, params : which candidate; `origin` is baseline, portfolio or search.
+    status : running, then ok, pruned, failed, timeout, oom, crashed or unfinished, with the `reason`.
+    score, low, high : the metric on the validation rows of all folds, and its 95% interval.
+    folds : the score of each fold that was run.
+    fit_seconds : of all folds; `row_seconds`: one row through the model of one fold; `size`: bytes of all folds.
+    weight : its share in the ensemble.
+    """
+
+    number: int
+    family: str
+    params: Mapping[str, Any]
+    origin: str
+    status: str = "running"
+    reason: str = ""
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    folds: list[float] = field(default_factory=list)
+    fit_seconds: float = 0.0
+    row_seconds: float | None = None
+    size: int = 0
+    weight: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Family and number: `lightgbm-3`."""
+        return f"{self.family}-{self.number}"
+
+
+@dataclass
+class Run:
+    """A run and its folder.
+
+    `score`, `low` and `high` are the ensemble's, on out-of-fold predictions; `status` is running, finished or
+    interrupted; `why` says why it ended; `facts` are what was inferred, for a person.
+    """
+
+    folder: Path
+    config: Config
+    task: Task
+    schema: Schema
+    rows: int
+    facts: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    maximize: bool = True
+    status: str = "running"
+    why: str = ""
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seconds: float = 0.0
+    tell: Callable[..., None] = field(default=lambda event, **facts: None, repr=False, compare=False)
+    began: float = field(default_factory=time.time)
+
+    def create(self) -> None:
+        """Make the folder and write what is known at the start.
+
+        Raises
+        ------
+        StorageError : the folder exists already, or cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True)
+        except FileExistsError:
+            raise StorageError(
+                f"run folder {self.folder} exists already: choose another run.dir=, or remove it if it is not needed"
+            ) from None
+        except OSError as error:
+            raise StorageError(
+                f"cannot make the run folder {self.folder}: {error.strerror}; choose another run.dir="
+            ) from error
+        import yaml
+
+        _write(self.folder / "config.yaml", yaml.safe_dump(plain(self.config), sort_keys=False, allow_unicode=True))
+        _write(self.folder / "schema.yaml", yaml.safe_dump(self.schema.to_dict(), sort_keys=False, allow_unicode=True))
+        with _transaction(self.folder / "trials.sqlite") as store:
+            store.execute("create table run (key text primary key, value text)")
+            store.execute(
+                "create table trials (number integer primary key, family text, status text, score real, record text)"
+            )
+        self._save_facts()
+        self.log(
+            "run_started",
+            rows=self.rows,
+            facts=self.facts,
+            notes=self.notes,
+            versions=versions(),
+            seed=self.config.seed,
+        )
+
+    def record(self, trial: Trial) -> None:
+        """Keep a trial that has ended; from here on it is on disk."""
+        row = json.dumps(dataclasses.asdict(trial), default=str)
+        with _transaction(self.folder / "trials.sqlite") as store:
+            store.execute(
+                "insert or replace into trials values (?, ?, ?, ?, ?)",
+                (trial.number, trial.family, trial.status, trial.score, row),
+            )
+
+    def finish(self) -> None:
+        """Write the end: the ensemble's score and the leaderboard."""
+        self._save_facts()
+        for trial in self.trials:
+            self.record(trial)
+        board = self.leaderboard()
+        with written_whole(self.folder / "leaderboard.csv") as draft:
+            board.to_csv(draft, index=False)
+        self.log(
+            "run_finished",
+            status=self.status,
+            why=self.why,
+            score=self.score,
+            low=self.low,
+            high=self.high,
+            seconds=self.seconds,
+        )
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Append one event to log.jsonl."""
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **facts}, default=str, ensure_ascii=False)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The trial of the baseline family, if it ended well."""
+        return next((t for t in self.trials if t.origin == "baseline" and t.status == "ok"), None)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best single trial so far."""
+        done = [t for t in self.trials if t.status == "ok" and t.score is not None]
+        return max(done, key=lambda t: (1 if self.maximize else -1) * (t.score or 0.0), default=None)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """All trials, best first, those without a score last; one row each.
+
+        Columns: trial, family, score, low, high (95%), gain (over the baseline; above 0 is better), fit_seconds,
+        row_ms, size_mb, status, reason, weight (in the ensemble), origin, params (JSON).
+        """
+        import pandas as pd
+
+        base = self.baseline
+        sign = 1 if self.maximize else -1
+        rows = [
+            {
+                "trial": trial.name,
+                "family": trial.family,
+                "score": trial.score,
+                "low": trial.low,
+                "high": trial.high,
+                "gain": None
+                if base is None or base.score is None or trial.score is None
+                else sign * (trial.score - base.score),
+                "fit_seconds": round(trial.fit_seconds, 3),
+                "row_ms": None if trial.row_seconds is None else round(1000 * trial.row_seconds, 3),
+                "size_mb": round(trial.size / 1e6, 3),
+                "status": trial.status,
+                "reason": trial.reason,
+                "weight": round(trial.weight, 4),
+                "origin": trial.origin,
+                "params": json.dumps(trial.params, default=str),
+            }
+            for trial in self.trials
+        ]
+        board = pd.DataFrame(rows, columns=list(_COLUMNS))
+        order = {status: i for i, status in enumerate(DONE)}
+        board["_status"] = board["status"].map(order)
+        board["_score"] = -sign * board["score"].astype(float)
+        return (
+            board.sort_values(["_status", "_score"], kind="stable")
+            .drop(columns=["_status", "_score"])
+            .reset_index(drop=True)
+        )
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """A run that is on disk.
+
+        Raises
+        ------
+        StorageError : the folder is no run, or is damaged.
+        """
+        folder = Path(folder)
+        if not (folder / "trials.sqlite").exists():
+            beside = [str(p) for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+            raise StorageError(f"{folder} is no run folder: it has no trials.sqlite{nearest(str(folder), beside)}")
+        try:
+            with closing(sqlite3.connect(folder / "trials.sqlite")) as store:
+                facts = {key: json.loads(value) for key, value in store.execute("select key, value from run")}
+                rows = store.execute("select record from trials order by number").fetchall()
+            trials = [Trial(**json.loads(row)) for (row,) in rows]
+            task, schema = Task.from_dict(facts.pop("task")), Schema.from_dict(facts.pop("schema"))
+            from omegaconf import OmegaConf
+
+            config = typed(OmegaConf.load(folder / "config.yaml"))
+            return cls(folder=folder, config=config, task=task, schema=schema, trials=trials, **facts)
+        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"run folder {folder} is damaged: {type(error).__name__}: {error}") from error
+
+    def _save_facts(self) -> None:
+        kept = ("rows", "facts", "notes", "maximize", "status", "why", "score", "low", "high", "seconds", "began")
+        facts = {name: getattr(self, name) for name in kept}
+        facts |= {"task": self.task.to_dict(), "schema": self.schema.to_dict()}
+        with _transaction(self.folder / "trials.sqlite") as store:
+            store.executemany(
+                "insert or replace into run values (?, ?)",
+                [(key, json.dumps(value, default=str)) for key, value in facts.items()],
+            )
+
+
+@contextmanager
+def _transaction(file: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(file)) as connection, connection:
+            yield connection
+    except sqlite3.OperationalError as error:
+        raise StorageError(f"cannot write {file}: {error}; make room, or choose another run.dir=") from error
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """A config as plain data, as it is written to config.yaml."""
+    return dataclasses.asdict(config)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, automl and those of automl's requirements (extras included) that are installed."""
+    wanted = [re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in metadata.requires("automl") or ()]
+    found = {"python": platform.python_version(), "automl": metadata.version("automl")}
+    for name in sorted(set(wanted) - {"automl"}):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _write(file: Path, text: str) -> None:
+    with written_whole(file) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The race: from candidates to an ensemble."""

@@ -1,0 +1,18 @@
+"""The baseline: what to answer without looking at the features, and what every other family has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl import Family, hookimpl
+
+
+@hookimpl
+def automl_families() -> Iterable[Family]:
+    """One family: class shares for classification, the metric's best constant for regression."""
+    yield Family(
+        "baseline",
+        {"classification": "sklearn.dummy:DummyClassifier", "regression": "automl_baseline.constant:Constant"},
+        eats="codes",
+        can={"weights"},
+    )

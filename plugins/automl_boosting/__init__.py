@@ -1,0 +1,23 @@
+"""Gradient boosting by LightGBM, XGBoost and CatBoost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl import Family, hookimpl
+
+
+@hookimpl
+def automl_families() -> Iterable[Family]:
+    """Three families, each left out where its library is not installed."""
+    for name, cls in (("lightgbm", "LightGBM"), ("catboost", "CatBoost"), ("xgboost", "XGBoost")):
+        yield Family(
+            name,
+            {
+                "classification": f"automl_boosting.{name}:{cls}Classifier",
+                "regression": f"automl_boosting.{name}:{cls}Regressor",
+            },
+            eats="codes",
+            can={"weights", "validation", "deadline", "categories"},
+            requires=(name,),
+        )

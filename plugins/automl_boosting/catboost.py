@@ -1,0 +1,146 @@
+"""CatBoost (Prokhorenkova et al. 2018) on its native interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import catboost
+import numpy as np
+
+from automl_boosting.boosting import BoostedClassifier, BoostedRegressor, Boosting
+from automl_boosting.stopper import Stopper
+from automl_boosting.target import Loss, Rows
+
+_FILE = "model.cbm"
+
+
+class CatBoost(Boosting):
+    """Parameters by CatBoost's own names; its documentation says what they mean."""
+
+    def __init__(
+        self,
+        n_estimators: int = 1000,
+        learning_rate: float | None = None,
+        depth: int | None = None,
+        grow_policy: str = "SymmetricTree",
+        min_data_in_leaf: int = 1,
+        l2_leaf_reg: float = 1e-5,
+        random_strength: float | None = None,
+        subsample: float = 0.9,
+        rsm: float | None = None,
+        leaf_estimation_iterations: int | None = None,
+        border_count: int = 254,
+        one_hot_max_size: int | None = None,
+        max_ctr_complexity: int | None = None,
+        metric: str = "",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.depth = depth
+        self.grow_policy = grow_policy
+        self.min_data_in_leaf = min_data_in_leaf
+        self.l2_leaf_reg = l2_leaf_reg
+        self.random_strength = random_strength
+        self.subsample = subsample
+        self.rsm = rsm
+        self.leaf_estimation_iterations = leaf_estimation_iterations
+        self.border_count = border_count
+        self.one_hot_max_size = one_hot_max_size
+        self.max_ctr_complexity = max_ctr_complexity
+        self.metric = metric
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper) -> Any:
+        params = {
+            **self._settings(),
+            **_objective(loss),
+            "iterations": self.n_estimators,
+            "boosting_type": "Plain",
+            "bootstrap_type": "Bernoulli",
+            "random_seed": self._seed,
+            "thread_count": self._threads(train.X),
+            "allow_const_label": True,
+            "allow_writing_files": False,
+            "logging_level": "Silent",
+        }
+        if loss.name in ("absolute", "quantile"):
+            del params["leaf_estimation_iterations"]  # their leaves are exact quantiles, not steps
+        if self.grow_policy == "SymmetricTree":
+            del params["min_data_in_leaf"]
+        model = catboost.CatBoost(params)
+        eval_set = None if held is None else self._pool(held.X, held)
+        model.fit(self._pool(train.X, train), eval_set=eval_set, callbacks=[_Callback(stopper)])
+        return model
+
+    def _pool(self, X: np.ndarray, rows: Rows | None = None) -> Any:
+        """CatBoost's own table. A missing code is a level of its own; so are, together, the codes beyond the levels."""
+        known = {} if rows is None else {"label": rows.y, "weight": rows.weight}
+        if not self.categories_:
+            return catboost.Pool(X, **known, thread_count=self._threads(X))
+        columns = sorted(self.categories_)
+        levels = np.array([self.categories_[column] for column in columns])
+        codes = np.clip(np.nan_to_num(X[:, columns], nan=-1.0), -1, levels).astype(np.intp)
+        names = np.array([b"%d" % code for code in range(-1, levels.max() + 1)], dtype=object)
+        numbers = np.ascontiguousarray(np.delete(X, columns, axis=1))
+        features = catboost.FeaturesData(numbers if numbers.shape[1] else None, names[codes + 1])
+        return catboost.Pool(features, **known, thread_count=self._threads(X))
+
+    def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
+        if isinstance(self, BoostedRegressor):
+            raw: np.ndarray = self.model_.predict(self._pool(X), thread_count=threads)
+            return raw
+        raw = self.model_.predict(self._pool(X), prediction_type="Probability", thread_count=threads)
+        return raw
+
+    def _write(self, folder: Path) -> None:
+        self.model_.save_model(str(folder / _FILE), format="cbm")
+
+    def _read(self, folder: Path) -> Any:
+        return catboost.CatBoost().load_model(str(folder / _FILE), format="cbm")
+
+
+class CatBoostClassifier(BoostedClassifier, CatBoost):
+    """CatBoost on log loss; the tuned parameters are pytabkit's "TD" defaults (Holzmüller et al. 2024)."""
+
+    tuned: ClassVar = {
+        "learning_rate": 0.08,
+        "depth": 7,
+        "random_strength": 0.8,
+        "one_hot_max_size": 15,
+        "leaf_estimation_iterations": 1,
+    }
+
+
+class CatBoostRegressor(BoostedRegressor, CatBoost):
+    """CatBoost on the metric's own loss; the tuned parameters are pytabkit's "TD" defaults (Holzmüller et al. 2024)."""
+
+    tuned: ClassVar = {
+        "learning_rate": 0.09,
+        "depth": 9,
+        "random_strength": 0.0,
+        "one_hot_max_size": 20,
+        "leaf_estimation_iterations": 20,
+    }
+
+
+class _Callback:
+    def __init__(self, stopper: Stopper) -> None:
+        self.stopper = stopper
+
+    def after_iteration(self, info: Any) -> bool:
+        losses = next(iter(info.metrics["validation"].values())) if "validation" in info.metrics else None
+        return not self.stopper.stop(info.iteration, losses[-1] if losses else None)
+
+
+def _objective(loss: Loss) -> dict[str, Any]:
+    quick = "hints=skip_train~true"  # nobody looks at the loss on the training rows
+    if loss.name == "quantile":
+        name = f"Quantile:alpha={loss.level}"
+        return {"loss_function": name, "eval_metric": f"{name};{quick}"}
+    name = {"squared": "RMSE", "absolute": "MAE", "log": "Logloss" if loss.classes == 2 else "MultiClass"}[loss.name]
+    classes = {"classes_count": loss.classes} if loss.classes > 2 else {}
+    return {"loss_function": name, "eval_metric": f"{name}:{quick}", **classes}

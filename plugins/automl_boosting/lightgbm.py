@@ -1,0 +1,116 @@
+"""LightGBM (Ke et al. 2017) on its native interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightgbm
+import numpy as np
+
+from automl_boosting.boosting import BoostedClassifier, BoostedRegressor, Boosting
+from automl_boosting.stopper import Stopper
+from automl_boosting.target import Loss, Rows
+
+_FILE = "model.txt"
+
+
+class LightGBM(Boosting):
+    """Parameters by LightGBM's own names; its documentation says what they mean."""
+
+    def __init__(
+        self,
+        n_estimators: int = 1000,
+        learning_rate: float | None = None,
+        num_leaves: int | None = None,
+        max_depth: int = -1,
+        min_data_in_leaf: int | None = None,
+        min_sum_hessian_in_leaf: float = 1e-7,
+        feature_fraction: float = 1.0,
+        feature_fraction_bynode: float = 1.0,
+        bagging_fraction: float | None = None,
+        lambda_l1: float = 0.0,
+        lambda_l2: float = 0.0,
+        extra_trees: bool = False,
+        max_bin: int = 255,
+        cat_smooth: float = 10.0,
+        cat_l2: float = 10.0,
+        min_data_per_group: int = 100,
+        metric: str = "",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.max_depth = max_depth
+        self.min_data_in_leaf = min_data_in_leaf
+        self.min_sum_hessian_in_leaf = min_sum_hessian_in_leaf
+        self.feature_fraction = feature_fraction
+        self.feature_fraction_bynode = feature_fraction_bynode
+        self.bagging_fraction = bagging_fraction
+        self.lambda_l1 = lambda_l1
+        self.lambda_l2 = lambda_l2
+        self.extra_trees = extra_trees
+        self.max_bin = max_bin
+        self.cat_smooth = cat_smooth
+        self.cat_l2 = cat_l2
+        self.min_data_per_group = min_data_per_group
+        self.metric = metric
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper) -> Any:
+        rows, columns = train.X.shape
+        params = {
+            **self._settings(),
+            **_objective(loss),
+            "bagging_freq": 1,
+            "seed": self._seed,
+            "num_threads": self._threads(train.X),
+            "verbosity": -1,
+            "deterministic": True,
+            # LightGBM would time both ways and choose, and so not give the same model twice.
+            "force_row_wise" if rows > 50 * columns else "force_col_wise": True,
+        }
+
+        def after(env: Any) -> None:
+            losses = env.evaluation_result_list
+            if stopper.stop(env.iteration + 1, losses[0][2] if losses else None):
+                raise lightgbm.EarlyStopException(stopper.best_round - 1, losses)
+
+        data = lightgbm.Dataset(train.X, train.y, weight=train.weight, categorical_feature=sorted(self.categories_))
+        valid = [] if held is None else [data.create_valid(held.X, held.y, weight=held.weight)]
+        booster = lightgbm.train(params, data, self.n_estimators, valid_sets=valid, callbacks=[after])
+        # Through its text form: the rounds after the best and the training data are let go.
+        return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=stopper.best_round))
+
+    def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
+        raw: np.ndarray = self.model_.predict(X, num_threads=threads)
+        return raw
+
+    def _write(self, folder: Path) -> None:
+        (folder / _FILE).write_text(self.model_.model_to_string(), encoding="utf-8")
+
+    def _read(self, folder: Path) -> Any:
+        return lightgbm.Booster(model_str=(folder / _FILE).read_text(encoding="utf-8"))
+
+
+class LightGBMClassifier(BoostedClassifier, LightGBM):
+    """LightGBM on log loss; the tuned parameters are pytabkit's "TD" defaults (Holzmüller et al. 2024)."""
+
+    tuned: ClassVar = {"learning_rate": 0.04, "num_leaves": 50, "min_data_in_leaf": 40, "bagging_fraction": 0.75}
+
+
+class LightGBMRegressor(BoostedRegressor, LightGBM):
+    """LightGBM on the metric's own loss; the tuned parameters are pytabkit's "TD" defaults (Holzmüller et al. 2024)."""
+
+    tuned: ClassVar = {"learning_rate": 0.05, "num_leaves": 100, "min_data_in_leaf": 3, "bagging_fraction": 0.7}
+
+
+def _objective(loss: Loss) -> dict[str, Any]:
+    if loss.name == "log":
+        return {"objective": "binary"} if loss.classes == 2 else {"objective": "multiclass", "num_class": loss.classes}
+    if loss.name == "quantile":
+        return {"objective": "quantile", "alpha": loss.level}
+    return {"objective": {"squared": "regression", "absolute": "regression_l1"}[loss.name]}

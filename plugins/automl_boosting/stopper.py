@@ -1,0 +1,41 @@
+"""When to stop boosting: no gain for too long, or no time left."""
+
+from __future__ import annotations
+
+import math
+import time
+
+
+class Stopper:
+    """Asked after every round; its clock starts when it is made.
+
+    Parameters
+    ----------
+    deadline : seconds from now, or None.
+    rows : training rows; fewer rows make for noisier losses and ask for more patience.
+
+    Attributes
+    ----------
+    best_round : rounds done when the loss was lowest, or all of them where there is no loss to watch; at least 1.
+    """
+
+    def __init__(self, deadline: float | None, rows: int) -> None:
+        self.best_round = 1
+        self._best = math.inf
+        self._patience = max(20.0, 300 * min(1.0, 10_000 / rows))
+        self._end = math.inf if deadline is None else time.perf_counter() + deadline
+        self._last: float | None = None
+
+    def stop(self, rounds: int, loss: float | None = None) -> bool:
+        """Whether to stop after so many rounds, with this loss on the held-out rows.
+
+        The patience grows with the best round, because a slow learner pauses for longer (as AutoGluon does it).
+        """
+        if loss is None or loss < self._best:
+            self.best_round = rounds
+            self._best = math.inf if loss is None else loss
+        stale = rounds - self.best_round > max(0.3 * self.best_round + 20, self._patience)
+        now = time.perf_counter()
+        step = 0.0 if self._last is None else now - self._last
+        self._last = now
+        return stale or now + step > self._end

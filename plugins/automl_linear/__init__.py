@@ -1,0 +1,18 @@
+"""Linear models: logistic, ridge, elastic net, generalised (Poisson, Tweedie, gamma) and quantile regression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl import Family, hookimpl
+
+
+@hookimpl
+def automl_families() -> Iterable[Family]:
+    """Five families, since their parameters differ; `families=[linear]` names them all."""
+    weights = {"weights"}
+    yield Family("logistic", {"classification": "sklearn.linear_model:LogisticRegression"}, can=weights)
+    yield Family("ridge", {"regression": "sklearn.linear_model:Ridge"}, can=weights)
+    yield Family("elastic_net", {"regression": "automl_linear.elastic_net:ElasticNet"}, can=weights)
+    yield Family("glm", {"regression": "automl_linear.glm:GLM"}, can=weights)
+    yield Family("quantile", {"regression": "automl_linear.quantile:Quantile"}, can=weights | {"deadline"})

@@ -1,0 +1,113 @@
+"""Workers are supervised: whatever a trial does, it becomes an outcome, and no process outlives its driver."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from automl.data.problem import Problem
+from automl.data.schema import Schema
+from automl.data.split import Fold, Split
+from automl.execute.inprocess import InProcessExecutor
+from automl.execute.local import LocalExecutor
+from automl.task import Task
+
+
+@pytest.fixture
+def work(tmp_path, unruly):
+    table = pl.DataFrame({"a": np.linspace(0, 1, 40)})
+    schema = Schema.infer(table, roles={}, drop=[], missing=[])
+    y = np.arange(40) % 2
+    split = Split("holdout", (Fold(np.arange(30), np.arange(30, 40)),), "")
+    task = Task("binary", "y", "log_loss", ("no", "yes"))
+    typed, _ = schema.apply(table)
+    Problem.write(tmp_path / "work", typed, y, None, split, task, schema, (None, (), True))
+    return tmp_path / "work"
+
+
+def job(mode, trial=0, limit=30.0):
+    return {
+        **{"id": f"{trial}-0", "trial": trial, "fold": 0, "family": "unruly", "params": {"mode": mode}},
+        **{"seed": 0, "threads": 1, "deadline": 30.0, "limit": limit},
+    }
+
+
+def outcome(executor, said):
+    executor.submit(said)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if done := executor.wait(1.0):
+            return done[0]
+    raise AssertionError("no outcome within a minute")
+
+
+def test_one_worker_lives_through_everything_a_trial_may_do(work):
+    executor = LocalExecutor(work, slots=1, threads=1, memory=350_000_000)
+    try:
+        assert outcome(executor, job("ok", 0))["status"] == "ok"
+        assert outcome(executor, job("print", 1))["status"] == "ok"
+        raised = outcome(executor, job("raise", 2))
+        assert (raised["status"], raised["reason"]) == ("failed", "ValueError: I will not learn this")
+        assert "not finite" in outcome(executor, job("nan", 3))["reason"]
+        died = outcome(executor, job("die", 4))
+        assert (died["status"], "exit code 3" in died["reason"]) == ("crashed", True)
+        assert "SIGSEGV" in outcome(executor, job("segfault", 5))["reason"]
+        begun = time.monotonic()
+        hung = outcome(executor, job("hang", 6, limit=1.0))
+        assert hung["status"] == "timeout"
+        assert time.monotonic() - begun < 20
+        assert outcome(executor, job("hog", 7))["status"] == "oom"
+        last = outcome(executor, job("ok", 8))
+        assert last["status"] == "ok"
+        assert last["score"] == pytest.approx(np.log(2))
+    finally:
+        executor.close()
+    assert (work / "trials" / "00008" / "0" / "model").is_dir()
+    assert not (work / "trials" / "00002").exists(), "a failed job leaves nothing under a final name"
+
+
+def test_closing_leaves_no_process(work):
+    executor = LocalExecutor(work, slots=2, threads=1, memory=None)
+    executor.submit(job("hang", 0))
+    pids = [worker.process.pid for worker in executor._workers]
+    executor.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's parent-death signal is Linux's")
+def test_workers_die_with_a_driver_that_is_killed(work):
+    driver = textwrap.dedent(
+        f"""
+        import time
+        from pathlib import Path
+        from automl.execute.local import LocalExecutor
+        executor = LocalExecutor(Path({str(work)!r}), slots=1, threads=1, memory=None)
+        executor.submit({job("hang")!r})
+        executor.wait(4.0)
+        print(executor._workers[0].process.pid, flush=True)
+        time.sleep(3600)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen([sys.executable, "-c", driver], stdout=subprocess.PIPE, text=True, env=environment)
+    worker = int(process.stdout.readline())
+    assert Path(f"/proc/{worker}").exists()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
+
+
+def test_in_process_a_raising_fit_is_an_outcome_too(work):
+    executor = InProcessExecutor(work, slots=1, threads=1, memory=None)
+    assert outcome(executor, job("raise"))["status"] == "failed"
+    assert outcome(executor, job("ok", 1))["status"] == "ok"

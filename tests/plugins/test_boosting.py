@@ -1,0 +1,226 @@
+"""The boosters: sensible on real data, early and timely stopping, categories, and models that travel."""
+
+import time
+
+import numpy as np
+import pytest
+from conftest import in_fresh_process, spec_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics
+from sklearn.base import clone
+
+import automl_boosting
+from automl import DataWarning
+from automl_boosting.stopper import Stopper
+
+FAMILIES = {family.name: family for family in automl_boosting.automl_families()}
+KINDS = ["binary", "multiclass", "regression"]
+each = pytest.mark.parametrize("name", FAMILIES)
+
+
+def build(name, kind, metric="", **params):
+    params = {"n_estimators": 30, **({"depth": 4} if name == "catboost" else {}), **params}
+    return FAMILIES[name].build(kind, params, task=kind, metric=metric, random_state=3, n_jobs=2)
+
+
+def answer(model, X):
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
+
+
+def with_categories(n=600, seed=0):
+    """Rows whose class hangs on the parity of a code, with missing values in a number and in a code."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4)).astype(np.float32)
+    X[:, 1], X[:, 3] = rng.integers(0, 12, n), rng.integers(0, 3, n)
+    y = ((X[:, 1] % 2 == 0) ^ (X[:, 0] > 1.5)).astype(np.int64)
+    X[::9, 0] = X[::11, 3] = np.nan
+    return X, y, {1: 12, 3: 3}
+
+
+@each
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tuned_defaults_learn(name, kind, tables):
+    X, X_test, y, y_test = tables[kind]
+    model = clone(build(name, kind, n_estimators=60)).fit(X, y, validation=(X_test, y_test))
+    if kind == "regression":
+        assert metrics.r2_score(y_test, model.predict(X_test)) > 0.15
+    else:
+        shares = model.predict_proba(X_test)
+        np.testing.assert_allclose(shares.sum(axis=1), 1)
+        assert metrics.roc_auc_score(y_test, shares[:, 1] if kind == "binary" else shares, multi_class="ovr") > 0.97
+
+
+@each
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_every_candidate_learns_and_is_inside_the_space(name, kind, tables):
+    X, X_test, y, y_test = tables[kind]
+    spec = spec_of(automl_boosting, FAMILIES[name])
+    assert len(spec.candidates) == len(spec.portfolio)
+    for said, params in zip(spec.portfolio, spec.candidates, strict=True):
+        assert said.items() <= params.items()
+        fast = {"n_estimators": 40, "learning_rate": 0.1}
+        model = FAMILIES[name].build(kind, {**params, **fast}, random_state=0, n_jobs=2).fit(X, y)
+        score = metrics.r2_score if kind == "regression" else metrics.accuracy_score
+        assert score(y_test, model.predict(X_test)) > (0.0 if kind == "regression" else 0.9), params
+
+
+@each
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_model_answers_the_same_bits_elsewhere(name, kind, tables, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    X, X_test, y, y_test = tables[kind]
+    model = build(name, kind).fit(X, y, validation=(X_test, y_test))
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+    folder = tmp_path / "model"
+    model.save(folder)
+    assert (in_fresh_process(FAMILIES[name], kind, folder, X_test) == answer(model, X_test)).all()
+    assert (answer(model, X_test[:1]) == answer(model, X_test)[:1]).all()
+
+
+@each
+def test_categories_are_not_numbers_and_travel_too(name, tmp_path):
+    X, y, categories = with_categories()
+    plain, knowing = (build(name, "binary", n_estimators=5).fit(X, y, categories=said) for said in (None, categories))
+    assert metrics.log_loss(y, knowing.predict_proba(X)) < metrics.log_loss(y, plain.predict_proba(X))
+    knowing.save(tmp_path)
+    strange = X.copy()
+    strange[:40, 1], strange[40:80, 1], strange[80:90] = 500, np.nan, np.nan
+    assert (in_fresh_process(FAMILIES[name], "binary", tmp_path, strange) == knowing.predict_proba(strange)).all()
+    assert np.isfinite(knowing.predict_proba(strange)).all()
+
+
+@each
+def test_columns_may_all_be_categories(name):
+    X, y, _ = with_categories()
+    model = build(name, "binary").fit(X[:, [1, 3]], y, categories={0: 12, 1: 3})
+    assert metrics.accuracy_score(y, model.predict(X[:, [1, 3]])) > 0.85
+
+
+@each
+def test_same_seed_same_model(name, tables):
+    X, X_test, y, y_test = tables["binary"]
+    first, again = (build(name, "binary").fit(X, y, validation=(X_test, y_test)) for _ in range(2))
+    assert (first.predict_proba(X_test) == again.predict_proba(X_test)).all()
+    other = build(name, "binary").set_params(random_state=4).fit(X, y, validation=(X_test, y_test))
+    assert (first.predict_proba(X_test) != other.predict_proba(X_test)).any()
+
+
+@each
+def test_validation_rows_cut_the_rounds_at_the_best(name):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 5)).astype(np.float32), rng.integers(0, 2, 400)
+    model = build(name, "binary", n_estimators=2000, learning_rate=0.3).fit(
+        X[:200], y[:200], validation=(X[200:], y[200:])
+    )
+    assert model.n_estimators_ < 100
+    refit = build(name, "binary", n_estimators=model.n_estimators_, learning_rate=0.3).fit(X[:200], y[:200])
+    np.testing.assert_allclose(refit.predict_proba(X), model.predict_proba(X), atol=1e-6)
+
+
+@each
+def test_the_deadline_is_kept_and_what_was_learned_predicts(name):
+    X = np.random.default_rng(0).normal(size=(20_000, 20)).astype(np.float32)
+    start = time.perf_counter()
+    model = build(name, "regression", n_estimators=100_000).fit(X, X[:, 0] * X[:, 1], deadline=0.5)
+    assert time.perf_counter() - start < 1.5
+    assert 1 <= model.n_estimators_ < 100_000
+    assert model.predict(X[:100]).std() > 0
+
+
+@each
+def test_weights_change_the_fit(name, tables):
+    X, _, y, _ = tables["regression"]
+    heavy = build(name, "regression").fit(X, y, sample_weight=np.where(y > np.median(y), 5.0, 1.0))
+    assert heavy.predict(X).mean() > build(name, "regression").fit(X, y).predict(X).mean() + 5
+
+
+@each
+@pytest.mark.parametrize(
+    ("metric", "loss"),
+    [
+        ("mae", metrics.mean_absolute_error),
+        ("mape", metrics.mean_absolute_percentage_error),
+        ("rmsle", metrics.root_mean_squared_log_error),
+        ("pinball@0.9", lambda y, p: metrics.mean_pinball_loss(y, p, alpha=0.9)),
+    ],
+)
+def test_the_metrics_own_loss_beats_squared_error(name, metric, loss):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1200, 3)).astype(np.float32)
+    y = np.exp(X[:, 0] + rng.normal(size=1200)) * 1000
+    X_test, y_test = X[600:], y[600:]
+    params = {"n_estimators": 40, "learning_rate": 0.1}
+    own = build(name, "regression", metric, **params).fit(X[:600], y[:600]).predict(X_test)
+    squared = build(name, "regression", "rmse", **params).fit(X[:600], y[:600]).predict(X_test)
+    assert loss(y_test, own) < loss(y_test, np.maximum(squared, 0))
+
+
+@each
+def test_a_target_far_from_zero_keeps_its_precision(name, tables):
+    X, X_test, y, _ = tables["regression"]
+    near = build(name, "regression").fit(X, y).predict(X_test)
+    far = build(name, "regression").fit(X, y * 1e-3 + 1e9).predict(X_test)
+    assert metrics.r2_score(near, (far - 1e9) * 1e3) > 0.9
+
+
+@each
+def test_classes_with_gaps_and_labels_of_any_type(name, tables, tmp_path):
+    X, X_test, y, y_test = tables["multiclass"]
+    X, y = X[:400], y[:400]
+    some = y != 4
+    with pytest.warns(DataWarning, match="validation rows have a class that no training row has"):
+        gap = build(name, "multiclass").fit(X[some], y[some], validation=(X_test, y_test))
+    assert gap.predict_proba(X_test).shape == (len(X_test), 9)
+    assert gap.classes_.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    words = build(name, "binary").fit(X, np.where(y > 4, "high", "low"))
+    words.save(tmp_path)
+    assert set(type(words).load(tmp_path).predict(X_test)) == {"high", "low"}
+
+
+@each
+def test_one_class_is_an_error_that_says_so(name):
+    with pytest.raises(ValueError, match=r"only one class, .*1"):
+        build(name, "binary").fit(np.zeros((5, 2)), np.ones(5, dtype=np.int64))
+
+
+@each
+def test_a_logarithmic_metric_refuses_targets_without_a_logarithm(name):
+    with pytest.raises(ValueError, match="rmsle needs targets above -1"):
+        build(name, "regression", "rmsle").fit(np.eye(3), np.array([-2.0, 1.0, 3.0]))
+
+
+@each
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    X=arrays(np.float32, (12, 3), elements=st.one_of(st.just(np.nan), st.floats(-(2**100), 2**100, width=32))),
+    y=arrays(np.float64, 12, elements=st.floats(-1e9, 1e9)),
+)
+def test_any_numbers_and_gaps_give_finite_answers(name, X, y):
+    X[:, 0], X[:, 1] = np.arange(12), np.arange(12) % 3  # at least one column that varies
+    model = build(name, "regression", n_estimators=3).fit(X, y, categories={1: 3})
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.predict(np.full((1, 3), np.nan, dtype=np.float32))).all()
+
+
+def test_patience_grows_with_the_best_round_and_shrinks_with_rows():
+    def stopped_at(best, rows):
+        stopper = Stopper(None, rows)
+        return next(i for i in range(1, 10_000) if stopper.stop(i, abs(i - best)))
+
+    assert stopped_at(10, rows=1_000) == 10 + 300 + 1
+    assert stopped_at(10, rows=100_000) == 10 + 30 + 1
+    assert stopped_at(1_000, rows=100_000) == 1_000 + 320 + 1
+
+
+def test_the_plugin_itself_imports_no_library():
+    import subprocess
+    import sys
+
+    code = "import automl_boosting, sys\n"
+    code += "list(automl_boosting.automl_families())\n"
+    code += "print([m for m in ('lightgbm', 'xgboost', 'catboost', 'sklearn', 'scipy', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,121 @@
+"""One config out of conf/, plugins, a file and overrides; what is wrong gets one clear sentence."""
+
+import json
+
+import pytest
+
+from automl.compose import compose, give, load, shorthand
+from automl.config import json_schema, keys, seconds, size
+from automl.errors import ConfigError, RefusedError
+
+
+def test_the_defaults_are_complete():
+    config = compose()
+    assert config.seconds == 60
+    assert config.split.kind == "auto"
+    assert {"lightgbm", "linear", "extra_trees"} <= set(config.family)
+
+
+def test_budget_alone_is_its_time():
+    assert compose(["budget=90s"]).seconds == 90
+    assert compose(["budget.time=1h30m"]).seconds == 5400
+
+
+def test_groups_and_open_keys_need_no_plus():
+    config = compose(["data=breast_cancer", "split=group", "split.column=user", "family.lightgbm.params.max_bin=63", "data.roles.age=category"])
+    assert config.target == "target"
+    assert (config.split.kind, config.split.column) == ("group", "user")
+    assert config.family["lightgbm"].params["max_bin"] == 63
+    assert config.data.roles == {"age": "category"}
+
+
+def test_a_space_is_narrowed_or_fixed_from_outside():
+    narrowed = compose(["family.lightgbm.space.num_leaves={int: [4, 8]}"]).family_spec("lightgbm")
+    assert all(4 <= c["num_leaves"] <= 8 for c in narrowed.candidates if "num_leaves" in c)
+    fixed = compose(["family.lightgbm.space.num_leaves=5"]).family_spec("lightgbm")
+    assert {c["num_leaves"] for c in fixed.candidates} == {5}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("budgt.time=3", "did you mean 'budget.time'"),
+        ("splt=group", "did you mean 'split'"),
+        ("split=grup", "did you mean 'group'"),
+        ("data=breast_cancr", "did you mean 'breast_cancer'"),
+        ("seed=x", "seed=x: 'x' is no integer"),
+        ("budget.time=abc", "not a duration"),
+        ("budget.time=0", "above zero"),
+        ("budget.memory=4XB", "not a size"),
+        ("family.lightgmb.params.x=1", "did you mean 'lightgbm'"),
+        ("split.folds=[1", "not well formed"),
+        ("family.lightgbm.sapce.x=1", "did you mean"),
+    ],
+)
+def test_a_wrong_override_names_the_right_one(override, message):
+    with pytest.raises(ConfigError, match=message.replace("[", r"\[")) as caught:
+        compose([override])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_key_in_a_file_names_the_right_one(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("budget: {tme: 3}\n")
+    with pytest.raises(ConfigError, match="did you mean 'budget.time'"):
+        compose(config=file)
+
+
+def test_a_file_or_mapping_is_laid_over_the_defaults_and_overrides_win():
+    config = compose(["seed=5"], config={"seed": 3, "budget": {"time": "5m"}})
+    assert (config.seed, config.seconds) == (5, 300)
+
+
+def test_a_file_that_is_missing_or_no_mapping_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        compose(config=tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match="must be a mapping"):
+        compose(config=tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+hydra.callbacks.a._target_=os.system",
+        "+family.lightgbm.params={_target_: os.system}",
+        "++hydra.job_logging.handlers.x={'()': os.system}",
+    ],
+)
+def test_a_config_may_not_name_an_object_to_import(override):
+    with pytest.raises(RefusedError, match="may not name a Python object"):
+        compose([override])
+
+
+def test_a_file_may_not_name_an_object_to_import():
+    with pytest.raises(RefusedError):
+        give({"data": {"path": {"_target_": "os.system"}}})
+
+
+def test_a_sweep_composes_without_the_swept_keys():
+    assert load(shorthand(["seed=1,2,3", "budget=1m,5m"]), sweep=True) is not None
+
+
+@pytest.mark.parametrize(("said", "value"), [(90, 90), ("90", 90), ("1.5m", 90), ("1h30m", 5400), ("500ms", 0.5), ("2d", 172800)])
+def test_durations(said, value):
+    assert seconds(said) == value
+
+
+@pytest.mark.parametrize(("said", "value"), [(1000, 1000), ("4GB", 4 * 10**9), ("512MiB", 512 * 2**20), ("1.5k", 1500)])
+def test_sizes(said, value):
+    assert size(said) == value
+
+
+def test_the_json_schema_describes_every_key():
+    schema = json_schema()
+    json.dumps(schema)
+    for key in keys():
+        node = schema
+        for part in key.split("."):
+            node = node["properties"][part]
+        assert "description" in node or node.get("type") == "object", key
+    assert schema["additionalProperties"] is False

@@ -1,0 +1,172 @@
+"""Plugins load in isolation: a broken one is named with its reason, and the others work."""
+
+import sys
+
+import pytest
+
+from automl.errors import ConfigError
+from automl.plugins import installed
+
+GOOD = """
+    from automl import Family, hookimpl
+
+    @hookimpl
+    def automl_families():
+        yield Family("mynn", {"classification": "sklearn.neighbors:KNeighborsClassifier"})
+"""
+
+
+def loaded(**choice):
+    return installed.__wrapped__(**choice)
+
+
+def test_a_third_party_comes_in_by_the_same_door(install_plugin):
+    install_plugin("neighborly", GOOD)
+    registry = loaded()
+    plugin = registry.plugins["neighborly"]
+    assert (plugin.state, plugin.version, plugin.adds) == ("loaded", "1.2", ["family mynn"])
+    assert registry.family("mynn").plugin == "neighborly"
+    assert "lightgbm" in registry.families
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("def (", "SyntaxError"),
+        (
+            """
+            from automl import hookimpl
+            @hookimpl
+            def automl_families():
+                return [42]
+            """,
+            "must give Family objects, not int",
+        ),
+        (
+            """
+            from automl import hookimpl
+            @hookimpl
+            def automl_families():
+                return 42
+            """,
+            "must return a list or yield",
+        ),
+        (
+            """
+            from automl import hookimpl
+            @hookimpl
+            def automl_famlies():
+                return []
+            """,
+            "unknown hook 'automl_famlies'",
+        ),
+        (
+            """
+            from automl import Family, hookimpl
+            @hookimpl
+            def automl_families():
+                yield Family("lightgbm", "x:Y")
+            """,
+            "family 'lightgbm' is already given by plugin 'boosting'",
+        ),
+        (
+            """
+            from automl import Family, hookimpl
+            @hookimpl
+            def automl_families():
+                yield Family("fine", "x:Y")
+                yield Family("bad", "x:Y", eats="soup")
+            """,
+            "eats 'soup'",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_reported_and_the_rest_work(install_plugin, source, reason):
+    install_plugin("zz_broken", source)
+    registry = loaded()
+    assert registry.plugins["zz_broken"].state == "failed"
+    assert reason in registry.plugins["zz_broken"].reason
+    assert "fine" not in registry.families
+    assert {"lightgbm", "linear", "extra_trees", "baseline"} <= set(registry.families)
+    with pytest.raises(ConfigError, match="zz_broken"):
+        registry.family("fine")
+
+
+def test_two_distributions_with_one_plugin_name_are_an_error(install_plugin):
+    install_plugin("one", GOOD, "dist_one", "same")
+    install_plugin("two", GOOD, "dist_two", "same")
+    with pytest.raises(ConfigError, match=r"dist_one and dist_two|dist_two and dist_one"):
+        loaded()
+
+
+def test_allow_deny_autoload_and_the_environment_choose(monkeypatch):
+    assert loaded(allow=("linear",)).families.keys() == {f.name for f in loaded().families.values() if f.plugin == "linear"}
+    assert loaded(deny=("boosting",)).plugins["boosting"].reason == "in plugins.deny"
+    assert not loaded(autoload=False).families
+    monkeypatch.setenv("AUTOML_PLUGINS", "forest, baseline")
+    assert {f.plugin for f in loaded().families.values()} == {"forest", "baseline"}
+    monkeypatch.setenv("AUTOML_PLUGINS", "")
+    assert not loaded().families
+    assert loaded().metrics, "the core's own are always there"
+
+
+def test_allowing_a_plugin_that_is_not_installed_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'boosting'"):
+        loaded(allow=("bosting",))
+
+
+def test_a_listener_that_raises_is_named_and_the_others_hear(install_plugin):
+    install_plugin(
+        "noisy",
+        """
+        from automl import hookimpl
+        heard = []
+        @hookimpl
+        def automl_run_finished(run):
+            heard.append(run)
+            raise ValueError("no tracker")
+        """,
+    )
+    registry = loaded()
+    assert registry.emit("run_finished", run="a run") == ["plugin 'noisy', hook automl_run_finished: ValueError: no tracker"]
+    assert sys.modules["noisy"].heard == ["a run"]
+
+
+def test_families_are_chosen_by_their_name_or_their_plugins():
+    registry = loaded()
+    assert {f.plugin for f in registry.select(["boosting"], "binary")} == {"boosting"}
+    assert [f.name for f in registry.select(["linear"], "binary")] == ["linear"]
+    with pytest.raises(ConfigError, match="did you mean 'boosting'"):
+        registry.select(["bosting"], "binary")
+    with pytest.raises(ConfigError, match="at least one"):
+        registry.select([], "binary")
+    with pytest.raises(ConfigError, match="cannot learn a binary task"):
+        registry.select(["glm"], "binary")
+
+
+def test_a_family_that_lacks_its_library_says_what_to_install(install_plugin):
+    install_plugin(
+        "lacking",
+        """
+        from automl import Family, hookimpl
+        @hookimpl
+        def automl_families():
+            yield Family("gpu_thing", "x:Y", requires=("no_such_library",))
+        """,
+    )
+    registry = loaded()
+    assert "gpu_thing" not in {f.name for f in registry.select(None, "binary")}
+    with pytest.raises(ConfigError, match=r"needs no_such_library.*pip install"):
+        registry.select(["gpu_thing"], "binary")
+
+
+def test_importing_the_core_and_listing_plugins_imports_no_heavy_library():
+    import subprocess
+
+    code = (
+        "import sys, automl; from automl.plugins import installed; installed();"
+        "heavy = {'lightgbm', 'xgboost', 'catboost', 'sklearn', 'optuna', 'torch', 'pandas'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
