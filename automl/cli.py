@@ -97,18 +97,19 @@ def _fit(arguments: list[str]) -> int:
         if args.dry_run:
             return _dry_run(typed(composed))
     _extend_hydra(args.overrides)
-    statuses: list[str] = []
-    _run_hydra(args=args, args_parser=parser, task_function=_Job(statuses), config_path=None, config_name=name)
-    return INTERRUPTED if "interrupted" in statuses else 0
+    job = _Job()
+    _run_hydra(args=args, args_parser=parser, task_function=job, config_path=None, config_name=name)
+    if job.error is not None:
+        raise job.error
+    return INTERRUPTED if job.interrupted else 0
 
 
 class _Job:
-    """What Hydra runs for each job of a sweep, or once. Returns the loss (lower is better) for a sweeper."""
+    """What Hydra runs, once or for each job of a sweep. Returns the loss (lower is better) for a sweeper."""
 
-    __module__ = "automl.cli"
-
-    def __init__(self, statuses: list[str]) -> None:
-        self.statuses = statuses
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.error: AutoMLError | None = None
 
     def __call__(self, composed: Any) -> float | None:
         from hydra.core.hydra_config import HydraConfig
@@ -120,10 +121,17 @@ class _Job:
 
         config = typed(composed)
         hydra = HydraConfig.get()
-        if hydra.mode == RunMode.MULTIRUN:
+        sweeping = hydra.mode == RunMode.MULTIRUN
+        if sweeping:
             config.run.dir = str(Path(config.run.dir or hydra.sweep.dir) / str(hydra.job.num))
-        run = fit(config, listeners=[Screen(config)])
-        self.statuses.append(run.status)
+        try:
+            run = fit(config, listeners=[Screen(config)])
+        except AutoMLError as error:
+            if sweeping:
+                raise
+            self.error = error  # Hydra would print its own words around it
+            return None
+        self.interrupted = run.status == "interrupted"
         if run.score is None:
             return None
         return -run.score if run.maximize else run.score
@@ -131,13 +139,11 @@ class _Job:
 
 def _dry_run(config: Any) -> int:
     """Say what was inferred, what would run, and what it would cost at most."""
-    from rich.console import Console
-
     from automl.plan import plan
-    from automl.screen import show_facts
+    from automl.screen import show_facts, wide_console
 
     planned = plan(config)
-    console = Console(highlight=False)
+    console = wide_console()
     show_facts(console, planned.facts, planned.notes)
     folds = len(planned.split.folds)
     console.print(f"\n{'family':<16} {'portfolio':>9} {'searched parameters'}", style="dim")
@@ -217,10 +223,8 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _leaderboard(arguments: list[str]) -> int:
-    from rich.console import Console
-
     from automl.run import Run
-    from automl.screen import leaderboard_table
+    from automl.screen import leaderboard_table, wide_console
 
     parser = _parser("leaderboard", "RUN [--csv]")
     parser.add_argument("run")
@@ -230,21 +234,19 @@ def _leaderboard(arguments: list[str]) -> int:
     if args.csv:
         sys.stdout.write(run.leaderboard().to_csv(index=False))
     else:
-        _wide(Console(highlight=False)).print(leaderboard_table(run))
+        wide_console().print(leaderboard_table(run))
     return 0
 
 
 def _show(arguments: list[str]) -> int:
-    from rich.console import Console
-
     from automl.predictor import load
     from automl.run import Run
-    from automl.screen import leaderboard_table, show_end, show_facts
+    from automl.screen import leaderboard_table, show_end, show_facts, wide_console
 
     parser = _parser("show", "RUN|MODEL")
     parser.add_argument("path")
     args = parser.parse_args(arguments)
-    console = _wide(Console(highlight=False))
+    console = wide_console()
     if (Path(args.path) / "trials.sqlite").exists():
         run: Run = Run.open(args.path)
         show_facts(console, run.facts, run.notes)
@@ -394,13 +396,6 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _wide(console: Any) -> Any:
-    """A console that does not fold a table where the output is no terminal."""
-    if not console.is_terminal:
-        console.width = 200
-    return console
 
 
 VERBS = {

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from automl.config import Config, PluginsConf, keys
+from automl.config import Config, FamilyConf, PluginsConf, keys
 from automl.errors import ConfigError, RefusedError, nearest
 from automl.plugins import Registry, installed
 
@@ -155,10 +155,11 @@ def refuse_targets(config: Any) -> None:
     from omegaconf import OmegaConf
 
     plain = OmegaConf.to_container(config, resolve=False) if OmegaConf.is_config(config) else config
-    for key in _paths(plain):
-        if key.split(".")[-1] in ("_target_", "()") and key not in (
-            "hydra.launcher._target_",
-            "hydra.sweeper._target_",
+    for key, value in _walk(plain):
+        name = key.rpartition(".")[2]
+        logging = key.startswith(("hydra.job_logging.", "hydra.hydra_logging."))
+        if (name in ("_target_", "()") and key not in ("hydra.launcher._target_", "hydra.sweeper._target_")) or (
+            logging and name == "class" and not str(value).startswith(("logging.", "colorlog."))
         ):
             raise RefusedError(
                 f"config key {key}: a config may not name a Python object to import; use a registered name"
@@ -216,6 +217,9 @@ def explain(error: BaseException) -> str:
 
 def _unknown_key(key: str) -> str:
     known = keys()
+    if found := re.match(r"(family\.\w+\.)(\w+)", key):
+        known = [f"{found[1]}{item.name}" for item in dataclasses.fields(FamilyConf)]
+        key = found[0]
     last = {name.split(".")[-1]: name for name in known}
     hint = nearest(key, known) or nearest(last.get(key.split(".")[-1], key), known)
     return f"unknown config key {key!r}{hint} `automl config` prints every key."
@@ -255,14 +259,12 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _paths(node: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            yield from _paths(value, f"{prefix}{key}.")
-    elif isinstance(node, list | tuple):
-        for i, value in enumerate(node):
-            yield from _paths(value, f"{prefix}{i}.")
+def _walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key of a tree, with its value."""
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for key, value in items:
+        yield f"{prefix}{key}", value
+        yield from _walk(value, f"{prefix}{key}.")
 
 
 def _wrong_type(text: str) -> str:

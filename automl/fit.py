@@ -13,7 +13,7 @@ from automl.artifact import seal, written_whole
 from automl.config import Config
 from automl.data.problem import Problem
 from automl.data.split import Split
-from automl.errors import ConfigError, NoModelError, nearest
+from automl.errors import NoModelError
 from automl.metrics import interval
 from automl.plan import Plan, plan
 from automl.plugins import Registry
@@ -88,12 +88,7 @@ def fit(
 
 def _race(planned: Plan, problem: Problem, budget: Budget, run: Run) -> Race:
     config = planned.config
-    kind = planned.registry.executors.get(config.executor.kind)
-    if kind is None:
-        raise ConfigError(
-            f"executor.kind={config.executor.kind}: unknown{nearest(config.executor.kind, planned.registry.executors)} "
-            f"Known: {', '.join(planned.registry.executors)}"
-        )
+    kind = planned.registry.executors[config.executor.kind]
 
     def ended(trial: Trial) -> None:
         run.record(trial)
@@ -128,6 +123,8 @@ def _finish(run: Run, planned: Plan, problem: Problem, budget: Budget) -> None:
         run.seconds = budget.spent
         run.finish()
         raise NoModelError(f"no trial gave a model. {_causes(run)} Log: {run.folder}")
+    # The baseline is there to compare with; it answers only where nothing else can.
+    done = [trial for trial in done if trial.origin != "baseline"] or done
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     predictions = [problem.predictions(trial.number) for trial in done]
     deadline = time.monotonic() + max(0.2, budget.seconds - budget.spent - budget.reserve / 2)

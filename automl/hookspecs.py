@@ -47,7 +47,9 @@ def automl_metrics() -> Iterable[Metric]:
 
     >>> @hookimpl
     ... def automl_metrics():
-    ...     yield Metric("max_error", sklearn.metrics.max_error, maximize=False, tasks={"regression"}, takes="value")
+    ...     def max_error(y, value, weight):
+    ...         return abs(y - value).max()
+    ...     yield Metric("max_error", max_error, maximize=False, tasks={"regression"}, takes="value")
     """
     raise NotImplementedError
 

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from automl import scores
 from automl.errors import ConfigError, nearest
 from automl.hookspecs import hookimpl
 
-CLASSES = frozenset({"binary", "multiclass"})
-_AUTO = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
-_BLOCKS = 20
-_FEW = 4000
+TAKES = ("proba", "labels", "value")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of predictions against the truth.
+    """A score of predictions, in its own sign.
 
     Parameters
     ----------
-    name : the name that configs use.
-    function : called as ``function(y, prediction, weight)``; weight is (n,) or None. `y` holds codes (n,) for classes
-        (1 is the positive one of two) and values (n,) for regression.
-    maximize : whether more is better.
-    tasks : the task kinds that it can judge.
-    takes : what the function wants: ``"proba"`` (n, classes), ``"labels"`` (codes, n) or ``"value"`` (n,).
+    name : the name that configs use; unique among all plugins.
+    function : called as ``function(y, prediction, weight)``, where ``weight`` is an array (n,) or None; gives a
+        number, NaN where the metric is not defined on these rows.
+    maximize : whether higher is better.
+    tasks : the task kinds it goes with.
+    takes : what ``function`` gets as prediction: ``"proba"`` (float64 (n, C)), ``"labels"`` (the most probable code,
+        int64 (n,)) or ``"value"`` (float64 (n,)).
+    doc : one line for a person.
     """
 
     name: str
@@ -39,52 +40,75 @@ class Metric:
     takes: str
     doc: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", frozenset(self.tasks))
+        if self.takes not in TAKES:
+            raise ConfigError(f"metric {self.name!r} takes {self.takes!r}, which is none of {', '.join(TAKES)}")
+
     def score(self, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-        """The score, in the metric's own sign; NaN where it is not defined (ROC AUC with one class).
+        """The score in the metric's own sign; NaN where it is not defined: the ROC AUC of one class, weights all zero.
 
         Parameters
         ----------
-        y : codes or values (n,).
-        prediction : probabilities (n, classes), or values (n,).
+        y : codes (n,) from 0 to C - 1, or values (n,) for regression; in a binary task 1 is the positive class.
+        prediction : probabilities (n, C), or values (n,).
+        weight : sample weights (n,), or None.
+
+        Raises
+        ------
+        ValueError : shapes that do not go together, or a target that the metric is not made for.
         """
-        given = prediction.argmax(axis=1) if self.takes == "labels" else prediction
-        return float(self.function(y, given, weight))
+        y = np.asarray(y)
+        given = np.asarray(prediction, dtype=np.float64)
+        if given.ndim != (1 if self.takes == "value" else 2) or len(given) != len(y):
+            raise ValueError(f"metric {self.name}: predictions have shape {given.shape} for {len(y)} rows")
+        if self.takes == "labels":
+            given = given.argmax(axis=1)
+        if weight is None:
+            return float(self.function(y, given, None))
+        weight = np.asarray(weight, dtype=np.float64)
+        return float(self.function(y, given, weight)) if weight.any() else math.nan
 
     def loss(self, score: float) -> float:
         """A score turned so that lower is better."""
         return -score if self.maximize else score
 
     def better(self, a: float, b: float) -> bool:
-        """Whether score `a` is better than score `b`."""
-        return self.loss(a) < self.loss(b)
+        """Whether score `a` is better than score `b`; any number is better than NaN."""
+        return not math.isnan(a) and (math.isnan(b) or self.loss(a) < self.loss(b))
 
     @property
     def arrow(self) -> str:
-        """Its direction: ↑ where more is better."""
+        """The direction that is better, for a person."""
         return "↑" if self.maximize else "↓"
 
 
 def resolve(name: str, kind: str, metrics: Mapping[str, Metric]) -> Metric:
-    """The metric of that name for a task kind: registered, `pinball@0.9`, a scikit-learn scorer, or the kind's own (auto).
+    """The metric of that name for a task kind.
+
+    Parameters
+    ----------
+    name : ``auto``, a name in `metrics`, ``pinball@A`` for the quantile A, or the name of a scikit-learn scorer.
+    kind : the task kind.
+    metrics : the registered metrics, by name.
 
     Raises
     ------
-    ConfigError : no such metric, or one that does not judge this kind of task.
+    ConfigError : an unknown name, with the nearest known one; or a metric that does not go with the task kind.
     """
     if name == "auto":
-        name = _AUTO.get(kind, "")
-    head, at, level = name.partition("@")
-    metric = metrics.get(name)
-    if head == "pinball" and at:
-        metric = _pinball_at(name, level)
-    if metric is None:
-        metric = _scorer(name, kind)
-    fitting = sorted(m.name for m in metrics.values() if kind in m.tasks)
-    if metric is None:
-        raise ConfigError(f"metric={name}: unknown metric{nearest(name, metrics)} For {kind}: {', '.join(fitting)}")
-    if kind not in metric.tasks:
-        raise ConfigError(f"metric={name} cannot judge a {kind} task; use one of {', '.join(fitting)}")
-    return metric
+        if kind not in _AUTO:
+            raise ConfigError(f"metric=auto: a {kind} task has no default metric; say metric=NAME")
+        name = _AUTO[kind]
+    fitting = sorted(metric.name for metric in metrics.values() if kind in metric.tasks)
+    hint = f"For a {kind} task: {', '.join(fitting)}, or a scikit-learn scorer by its name."
+    found = metrics.get(name) or _quantile(name) or _scorer(name)
+    if found is None:
+        near = nearest(name, ["auto", *metrics, *_scorer_names()]) or "."
+        raise ConfigError(f"metric={name}: unknown metric{near} {hint}")
+    if kind not in found.tasks:
+        raise ConfigError(f"metric={name} does not go with a {kind} task. {hint}")
+    return found
 
 
 def interval(
@@ -96,213 +120,186 @@ def interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """An interval for a score: what other rows of the same kind would have given.
+    """How uncertain a score is: the two ends of an interval that covers the true score with probability `level`.
 
-    Up to 4,000 rows a delete-a-group jackknife over 20 random groups (Kott 2001), above that the mean of 20 batches;
-    Student's t with 19 degrees of freedom. It costs some 20 evaluations of the metric at most.
+    Rows are dealt at random (by class, for classification) into 20 blocks. Below 4,000 rows it is the delete-a-block
+    jackknife in the form for blocks of unequal size (Busing, Meijer and van der Leeden 1999, "Delete-m jackknife for
+    unequal m", Statistics and Computing 9); from there on the blocks are scored alone, as batch means (Schmeiser 1982,
+    "Batch size effects in the analysis of simulation output", Operations Research 30), which costs one pass. The ends
+    are the score ± the standard error times Student's t; they are not clipped to the metric's range. Blocks on which
+    the metric is not defined are left out; with fewer than two, both ends are NaN.
+
+    The predictions are taken as given: that the models were chosen on these very rows is not in the interval.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
+    y, prediction = np.asarray(y), np.asarray(prediction)
     n = len(y)
-    groups = min(_BLOCKS, n)
-    score = metric.score(y, prediction, weight)
-    if groups < 2:
+    if n < 2:
         return math.nan, math.nan
-    order = np.random.default_rng(seed).permutation(n)
-    if metric.takes != "value" and prediction.ndim == 2:
-        order = order[np.argsort(y[order], kind="stable")]  # dealt out in turn, every class goes to every group
-    dealt = [order[i::groups] for i in range(groups)]
-    parts = []
-    for rows in dealt:
-        if n < _FEW:
-            rows = np.setdiff1d(order, rows)
+    count = min(_BLOCKS, n)
+    centre = metric.score(y, prediction, weight)
+    block = _deal(np.zeros(n, np.int8) if metric.takes == "value" else y, count, np.random.default_rng(seed))
+    alone = n >= _BATCH_ROWS
+    estimates, shares = [], []
+    for i in range(count):
+        rows = block == i if alone else block != i
+        share = n / np.count_nonzero(block == i)
         try:
-            parts.append(metric.score(y[rows], prediction[rows], None if weight is None else weight[rows]))
-        except ValueError:
-            parts.append(math.nan)
-    kept = np.array(parts)[np.isfinite(parts)]
-    if len(kept) < 2:
+            score = metric.score(y[rows], prediction[rows], None if weight is None else weight[rows])
+        except ValueError:  # such as a scikit-learn scorer for which a class is absent
+            continue
+        estimates.append(score if alone else share * centre - (share - 1) * score)
+        shares.append(count if alone else share)
+    values, parts = np.asarray(estimates), np.asarray(shares)
+    defined = np.isfinite(values)
+    values, parts = values[defined], parts[defined]
+    if len(values) < 2 or not math.isfinite(centre):
         return math.nan, math.nan
-    spread = np.var(kept, ddof=1)
-    error = math.sqrt(spread * (len(kept) - 1) ** 2 / len(kept)) if n < _FEW else math.sqrt(spread / len(kept))
-    reach = float(student.ppf(0.5 + level / 2, len(kept) - 1)) * error
-    return score - reach, score + reach
+    # The size of the whole over that of a block, less one: what turns the spread of blocks into that of the whole.
+    error = math.sqrt(np.mean((values - values.mean()) ** 2 / (parts - 1)))
+    reach = error * float(stdtrit(len(values) - 1, 0.5 + level / 2))
+    return centre - reach, centre + reach
 
 
 @hookimpl
-def automl_metrics() -> Iterable[Metric]:
+def automl_metrics() -> Iterator[Metric]:
     """The built-in metrics."""
-    two, numbers = frozenset({"binary"}), frozenset({"regression"})
+    binary, classes, numbers = {"binary"}, {"binary", "multiclass"}, {"regression"}
+    yield Metric("roc_auc", scores.roc_auc, True, classes, "proba", "area under the ROC curve, mean of the classes")
     yield Metric(
-        "roc_auc", roc_auc, True, CLASSES, "proba", "area under the ROC curve; one against the rest for many classes"
+        "average_precision", scores.average_precision, True, classes, "proba", "area under precision and recall"
     )
-    yield Metric("log_loss", log_loss, False, CLASSES, "proba", "mean negative log likelihood")
-    yield Metric("accuracy", accuracy, True, CLASSES, "labels", "share of right labels")
+    yield Metric("log_loss", scores.log_loss, False, classes, "proba", "cross-entropy in nats")
+    yield Metric("brier", scores.brier, False, classes, "proba", "squared error of the probabilities")
+    yield Metric("accuracy", scores.accuracy, True, classes, "labels", "share of rows with the right label")
+    yield Metric("balanced_accuracy", scores.balanced_accuracy, True, classes, "labels", "mean recall of the classes")
+    yield Metric("f1", scores.f1, True, binary, "labels", "F1 of the positive class")
     yield Metric(
-        "balanced_accuracy",
-        _sklearn("recall_score", average="macro"),
+        "f1_macro", partial(scores.f1_mean, average="macro"), True, classes, "labels", "mean F1 of the classes"
+    )
+    # Where each row has one label, micro-averaged precision, recall and F1 are all the accuracy.
+    yield Metric("f1_micro", scores.accuracy, True, classes, "labels", "F1 over all rows; the same as accuracy")
+    yield Metric(
+        "f1_weighted",
+        partial(scores.f1_mean, average="weighted"),
         True,
-        CLASSES,
+        classes,
         "labels",
-        "mean recall of the classes",
+        "mean F1, by class frequency",
     )
-    yield Metric("f1", _sklearn("f1_score"), True, two, "labels", "F1 of the positive class")
-    for average in ("macro", "micro", "weighted"):
-        yield Metric(
-            f"f1_{average}", _sklearn("f1_score", average=average), True, CLASSES, "labels", f"F1, {average} average"
-        )
-    yield Metric(
-        "average_precision", _average_precision, True, CLASSES, "proba", "area under the precision-recall curve"
-    )
-    yield Metric("brier", _brier, False, CLASSES, "proba", "mean squared error of the probabilities")
-    yield Metric("mcc", _sklearn("matthews_corrcoef"), True, CLASSES, "labels", "Matthews correlation coefficient")
-    yield Metric(
-        "quadratic_kappa",
-        _sklearn("cohen_kappa_score", weights="quadratic"),
-        True,
-        CLASSES,
-        "labels",
-        "quadratic weighted kappa",
-    )
-    yield Metric("rmse", rmse, False, numbers, "value", "root mean squared error")
-    yield Metric("mae", mae, False, numbers, "value", "mean absolute error")
-    yield Metric("r2", _sklearn("r2_score"), True, numbers, "value", "share of variance explained")
-    yield Metric("rmsle", _rmsle, False, numbers, "value", "root mean squared error of log(1 + y)")
-    yield Metric(
-        "mape", _sklearn("mean_absolute_percentage_error"), False, numbers, "value", "mean absolute error relative to y"
-    )
-    yield Metric("pinball", _pinball(0.5), False, numbers, "value", "quantile loss; pinball@0.9 names a quantile")
+    yield Metric("mcc", scores.mcc, True, classes, "labels", "Matthews correlation of labels")
+    yield Metric("quadratic_kappa", scores.quadratic_kappa, True, classes, "labels", "agreement of ordered labels")
+    yield Metric("rmse", scores.rmse, False, numbers, "value", "root mean squared error")
+    yield Metric("mae", scores.mae, False, numbers, "value", "mean absolute error")
+    yield Metric("r2", scores.r2, True, numbers, "value", "share of the variance explained")
+    yield Metric("rmsle", scores.rmsle, False, numbers, "value", "root mean squared error of log(1 + y)")
+    yield Metric("mape", scores.mape, False, numbers, "value", "mean absolute error relative to |y|")
+    yield _pinball("pinball", 0.5)
 
 
-def roc_auc(y: np.ndarray, proba: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Area under the ROC curve; for many classes the mean over the classes present, each against the rest."""
-    if proba.shape[1] == 2:
-        return _auc(y == 1, proba[:, 1], weight)
-    areas = [_auc(y == k, proba[:, k], weight) for k in range(proba.shape[1]) if (y == k).any()]
-    return float(np.mean(areas)) if areas else math.nan
+_AUTO = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+_BLOCKS = 20
+_BATCH_ROWS = 4000
 
 
-def log_loss(y: np.ndarray, proba: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Mean negative log likelihood, probabilities clipped to 1e-15 and renormalised."""
-    kept = np.clip(proba, 1e-15, 1.0)
-    likelihood = kept[np.arange(len(y)), y] / kept.sum(axis=1)
-    return float(np.average(-np.log(likelihood), weights=weight))
+def _deal(strata: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """A block number (n,) for each row, dealt at random and evenly within each stratum."""
+    block = np.empty(len(strata), np.int64)
+    block[np.lexsort((rng.random(len(strata)), strata))] = np.arange(len(strata)) % count
+    return block
 
 
-def accuracy(y: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Share of right labels."""
-    return float(np.average(y == labels, weights=weight))
+def _pinball(name: str, alpha: float) -> Metric:
+    doc = "loss of the median; pinball@0.9 of another quantile" if alpha == 0.5 else f"loss of the {alpha:g} quantile"
+    return Metric(name, partial(scores.pinball, alpha=alpha), False, {"regression"}, "value", doc)
 
 
-def rmse(y: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Root mean squared error, in the target's unit."""
-    return math.sqrt(np.average((y - value) ** 2, weights=weight))
-
-
-def mae(y: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Mean absolute error, in the target's unit."""
-    return float(np.average(np.abs(y - value), weights=weight))
-
-
-def _auc(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> float:
-    """The chance that a positive row scores above a negative one, ties counting half (Mann and Whitney 1947)."""
-    order = np.argsort(score, kind="stable")
-    ranked, hit = score[order], positive[order]
-    w = np.ones(len(score)) if weight is None else np.asarray(weight)[order]
-    last = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
-    gained = np.diff(np.cumsum(np.where(hit, w, 0.0))[last], prepend=0.0)
-    missed = np.diff(np.cumsum(np.where(hit, 0.0, w))[last], prepend=0.0)
-    pairs = gained.sum() * missed.sum()
-    below = np.cumsum(missed) - missed
-    return float((gained * (below + missed / 2)).sum() / pairs) if pairs > 0 else math.nan
-
-
-def _sklearn(name: str, **options: Any) -> Callable[..., float]:
-    """A function of scikit-learn's metrics, imported when it is called."""
-
-    def call(y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-        import sklearn.metrics
-
-        extra = {"zero_division": 0} if name in ("f1_score", "recall_score") else {}
-        if options.get("average") == "macro":
-            extra["labels"] = np.unique(y)  # a class that is not there has no recall
-        return float(getattr(sklearn.metrics, name)(y, prediction, sample_weight=weight, **options, **extra))
-
-    return call
-
-
-def _average_precision(y: np.ndarray, proba: np.ndarray, weight: np.ndarray | None = None) -> float:
-    from sklearn.metrics import average_precision_score
-
-    columns = [1] if proba.shape[1] == 2 else [k for k in range(proba.shape[1]) if (y == k).any()]
-    return float(np.mean([average_precision_score(y == k, proba[:, k], sample_weight=weight) for k in columns]))
-
-
-def _brier(y: np.ndarray, proba: np.ndarray, weight: np.ndarray | None = None) -> float:
-    if proba.shape[1] == 2:
-        return float(np.average((proba[:, 1] - y) ** 2, weights=weight))
-    truth = np.eye(proba.shape[1])[y]
-    return float(np.average(((proba - truth) ** 2).sum(axis=1), weights=weight))
-
-
-def _rmsle(y: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> float:
-    if (y <= -1).any():
-        raise ConfigError("metric=rmsle wants a target above -1; use metric=rmse")
-    return rmse(np.log1p(y), np.log1p(np.maximum(value, 0)), weight)
-
-
-def _pinball(alpha: float) -> Callable[..., float]:
-    def call(y: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> float:
-        gap = y - value
-        return float(np.average(np.maximum(alpha * gap, (alpha - 1) * gap), weights=weight))
-
-    return call
-
-
-def _pinball_at(name: str, level: str) -> Metric:
+def _quantile(name: str) -> Metric | None:
+    stem, at, said = name.partition("@")
+    if stem != "pinball" or not at:
+        return None
     try:
-        alpha = float(level)
+        alpha = float(said)
     except ValueError:
         alpha = math.nan
     if not 0 < alpha < 1:
-        raise ConfigError(f"metric={name}: the quantile must lie between 0 and 1, such as pinball@0.9")
-    return Metric(name, _pinball(alpha), False, frozenset({"regression"}), "value", f"quantile loss at {alpha}")
+        raise ConfigError(f"metric={name}: a quantile is a number between 0 and 1, as in pinball@0.9")
+    return _pinball(name, alpha)
 
 
-def _scorer(name: str, kind: str) -> Metric | None:
-    """A scorer of scikit-learn's by its name; it asks a stand-in estimator, so thresholds and labels are its own business."""
-    from sklearn.metrics import get_scorer, get_scorer_names
+def _scorer_names() -> list[str]:
+    from sklearn.metrics import get_scorer_names
 
-    if name not in get_scorer_names():
+    return get_scorer_names()
+
+
+@cache
+def _scorer(name: str) -> Metric | None:
+    """A scikit-learn scorer as a metric, or None; which task kinds it goes with is tried out on small examples."""
+    if name not in _scorer_names():
         return None
-    scorer = get_scorer(name)
-
-    def call(y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-        extra = {} if weight is None else {"sample_weight": weight}
-        return float(scorer(_stored(prediction), np.zeros((len(y), 1)), y, **extra))
-
-    takes = "value" if kind == "regression" else "proba"
-    return Metric(name, call, True, frozenset({kind}), takes, f"scikit-learn's scorer {name}")
+    function = partial(_score_by, name)
+    kinds = {kind for kind, (y, prediction) in _EXAMPLES.items() if _is_defined(function, y, prediction)}
+    # Scores of numbers would take class codes for numbers; scores of classes refuse numbers.
+    regression = "regression" in kinds
+    tasks = {"regression"} if regression else kinds
+    return Metric(name, function, True, tasks, "value" if regression else "proba", "scikit-learn's scorer")
 
 
-def _stored(prediction: np.ndarray) -> Any:
-    """An estimator that answers with predictions that are there already."""
+_EXAMPLES: dict[str, tuple[np.ndarray, np.ndarray]] = {
+    "regression": (np.array([0.5, 1.7, 2.3, 3.1]), np.array([0.6, 1.5, 2.9, 3.0])),
+    "binary": (np.array([0, 1, 0, 1]), np.array([[0.6, 0.4], [0.3, 0.7], [0.4, 0.6], [0.2, 0.8]])),
+    "multiclass": (np.arange(6) % 3, np.tile(np.eye(3) * 0.7 + 0.1, (2, 1))[[0, 1, 2, 3, 5, 4]]),
+}
+
+
+def _is_defined(function: Callable[..., float], y: np.ndarray, prediction: np.ndarray) -> bool:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return math.isfinite(function(y, prediction, None))
+        except (ValueError, TypeError, AttributeError, Warning):
+            return False
+
+
+def _score_by(name: str, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    """Score by scikit-learn's scorer; which response it asks for and where it cuts is its own business."""
+    from sklearn.metrics import get_scorer
+
+    classification, regression = _stand_ins()
+    if prediction.ndim == 2:
+        estimator = classification()
+        estimator.classes_ = np.arange(prediction.shape[1])
+        prediction = prediction / prediction.sum(axis=1, keepdims=True)  # sums are checked to the last float64 digits
+    else:
+        estimator = regression()
+    if weight is None:
+        return float(get_scorer(name)(estimator, prediction, y))
+    try:
+        return float(get_scorer(name)(estimator, prediction, y, sample_weight=weight))
+    except TypeError as error:
+        if "sample_weight" not in str(error):
+            raise
+        raise ConfigError(f"metric={name} cannot weight rows; drop weight= or choose another metric") from error
+
+
+@cache
+def _stand_ins() -> tuple[type[Any], type[Any]]:
+    """Two estimators whose X is what they answer."""
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
+    class Probabilities(ClassifierMixin, BaseEstimator):
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return X
+
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            return X.argmax(axis=1)
+
     class Values(RegressorMixin, BaseEstimator):
-        fitted_ = True
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            return X
 
-        def predict(self, _X: Any) -> np.ndarray:
-            return prediction
-
-    class Classes(ClassifierMixin, BaseEstimator):
-        fitted_ = True
-        classes_ = np.arange(prediction.shape[1] if prediction.ndim == 2 else 0)
-
-        def predict_proba(self, _X: Any) -> np.ndarray:
-            return prediction
-
-        def predict(self, _X: Any) -> np.ndarray:
-            return prediction.argmax(axis=1)
-
-    return Values() if prediction.ndim == 1 else Classes()
+    return Probabilities, Values

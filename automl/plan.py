@@ -21,6 +21,7 @@ from automl.errors import ConfigError, DataError, nearest
 from automl.family import Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
+from automl.search.propose import SAMPLERS
 from automl.task import Task, classes_of, infer_kind
 
 
@@ -89,8 +90,23 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         said, kind=kind, y=y, column=_split_column(said.kind, said.column, typed, table, extra), seed=config.seed
     )
 
+    if classes and len(seen := np.unique(y[np.concatenate([fold.valid for fold in split.folds])])) < 2:
+        raise DataError(
+            f"only rows of {classes[seen[0]]!r} can validate ({table.height} rows in all): nothing could be compared; "
+            f"every class needs 2 rows at least, better 10"
+        )
     families = registry.select(config.families, kind)
     baseline = _baseline(config, registry, kind)
+    if config.executor.kind not in registry.executors:
+        raise ConfigError(
+            f"executor.kind={config.executor.kind}: unknown{nearest(config.executor.kind, registry.executors)} "
+            f"Known: {', '.join(registry.executors)}"
+        )
+    if config.search.sampler not in SAMPLERS:
+        raise ConfigError(
+            f"search.sampler={config.search.sampler}: unknown{nearest(config.search.sampler, SAMPLERS)} "
+            f"Known: {', '.join(SAMPLERS)}"
+        )
     racing = {family.name: family for family in families}
     if baseline:
         racing[baseline] = registry.families[baseline]

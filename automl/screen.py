@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ class Screen:
     """
 
     def __init__(self, config: Config, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=False, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.console = console or wide_console()
         said = config.run.progress
         self.mode = ("live" if self.console.is_terminal else "lines") if said == "auto" else said
         self._seconds = config.seconds
@@ -89,6 +88,14 @@ class Screen:
             text.append(f"{best.score:.5g}", style="bold green")
             text.append(f" ({best.name})")
         return text.append(f"  now {now}", style="dim") if now else text
+
+
+def wide_console() -> Console:
+    """A console that folds at the width of the terminal, and hardly where there is none."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
 
 
 def show_facts(console: Console, facts: Mapping[str, str], notes: list[str]) -> None:

@@ -13,7 +13,7 @@ def test_the_defaults_are_complete():
     config = compose()
     assert config.seconds == 60
     assert config.split.kind == "auto"
-    assert {"lightgbm", "linear", "extra_trees"} <= set(config.family)
+    assert {"lightgbm", "logistic", "extra_trees"} <= set(config.family)
 
 
 def test_budget_alone_is_its_time():
@@ -83,7 +83,7 @@ def test_a_file_that_is_missing_or_no_mapping_is_refused(tmp_path):
     [
         "+hydra.callbacks.a._target_=os.system",
         "+family.lightgbm.params={_target_: os.system}",
-        "++hydra.job_logging.handlers.x={'()': os.system}",
+        "++hydra.job_logging.handlers.x={class: os.system}",
     ],
 )
 def test_a_config_may_not_name_an_object_to_import(override):

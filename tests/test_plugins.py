@@ -89,7 +89,7 @@ def test_a_broken_plugin_is_reported_and_the_rest_work(install_plugin, source, r
     assert registry.plugins["zz_broken"].state == "failed"
     assert reason in registry.plugins["zz_broken"].reason
     assert "fine" not in registry.families
-    assert {"lightgbm", "linear", "extra_trees", "baseline"} <= set(registry.families)
+    assert {"lightgbm", "logistic", "extra_trees", "baseline"} <= set(registry.families)
     with pytest.raises(ConfigError, match="zz_broken"):
         registry.family("fine")
 
@@ -137,7 +137,7 @@ def test_a_listener_that_raises_is_named_and_the_others_hear(install_plugin):
 def test_families_are_chosen_by_their_name_or_their_plugins():
     registry = loaded()
     assert {f.plugin for f in registry.select(["boosting"], "binary")} == {"boosting"}
-    assert [f.name for f in registry.select(["linear"], "binary")] == ["linear"]
+    assert [f.name for f in registry.select(["linear"], "binary")] == ["logistic"]
     with pytest.raises(ConfigError, match="did you mean 'boosting'"):
         registry.select(["bosting"], "binary")
     with pytest.raises(ConfigError, match="at least one"):

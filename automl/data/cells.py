@@ -34,8 +34,8 @@ EXACT = 2.0**53  # whole numbers beyond it are rounded in a float
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d %b %Y",
          "%b %d, %Y", "%d %B %Y", "%B %d, %Y")  # fmt: skip
-_CLOCKS = ("", " %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", "T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", " %H:%M:%S%.f %#z",
-           "T%H:%M%#z", " %I:%M:%S %p", " %I:%M %p")  # fmt: skip
+_CLOCKS = ("", " %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", "T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z",
+           " %H:%M:%S%.f %#z", "T%H:%M%#z", " %I:%M:%S %p", " %I:%M %p")  # fmt: skip
 FORMATS = tuple(day + clock for day, clock in product(_DAYS, _CLOCKS))
 COMPACT = "%Y%m%d"
 _ISO = tuple("%Y-%m-%d" + clock for clock in _CLOCKS[:8])
@@ -109,7 +109,7 @@ def convert(name: str, dtype: pl.DataType, into: str, missing: Missing, format: 
 
 
 def words(cell: pl.Expr, dtype: pl.DataType, missing: Missing) -> pl.Expr:
-    """Text without the space around it; a whole number is spelled the same whether it comes as an integer or a float."""
+    """Text without the space around it; a whole number is spelled alike as an integer and as a float."""
     if dtype.is_numeric():
         number = numbers(cell, dtype, missing)
         if not dtype.is_float():
@@ -129,17 +129,22 @@ def numbers(cell: pl.Expr, dtype: pl.DataType, missing: Missing) -> pl.Expr:
     if is_text(dtype):
         number = words(cell, dtype, missing).cast(pl.Float64, strict=False)
     elif isinstance(dtype, pl.Duration):
-        number = cell.dt.total_microseconds().cast(pl.Float64) / 1e6
+        number = _seconds(cell.dt.total_microseconds(), 1_000_000)
     elif isinstance(dtype, pl.Time):
-        number = cell.cast(pl.Int64).cast(pl.Float64) / 1e9
+        number = _seconds(cell.cast(pl.Int64), 1_000_000_000)
     elif dtype.is_temporal():
-        number = moments(cell, dtype, missing, None).cast(pl.Int64).cast(pl.Float64) / 1e6
+        number = _seconds(moments(cell, dtype, missing, None).cast(pl.Int64), 1_000_000)
     else:
         number = cell if dtype == pl.Float64 else cell.cast(pl.Float64)
         if dtype.is_integer() or dtype == pl.Boolean:  # never infinite
             return pl.when(~number.is_in(missing.numbers)).then(number) if missing.numbers else number
     told = number.is_finite()
     return pl.when(told & ~number.is_in(missing.numbers) if missing.numbers else told).then(number)
+
+
+def _seconds(ticks: pl.Expr, each: int) -> pl.Expr:
+    # Polars divides one number and many by different roundings; products round alike, and whole seconds stay whole.
+    return (ticks // each).cast(pl.Float64) + (ticks % each).cast(pl.Float64) * (1 / each)
 
 
 def moments(cell: pl.Expr, dtype: pl.DataType, missing: Missing, format: str | None) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""Check: a lint of the data before anything is learned, for targets that leak, rows that repeat and files that drift."""
+"""Check: a lint of the data before anything is learned: targets that leak, rows that repeat, files that drift."""
 
 from __future__ import annotations
 
@@ -128,8 +128,9 @@ def _rows(features: pl.DataFrame, answer: pl.Series, kind: str) -> Iterator[Find
     if repeated:
         # In a table of few labels rows are alike by nature; only a large share is suspicious.
         share = repeated / whole.height
-        yield Finding("warning" if share >= 0.05 else "info", None, f"{repeated:,} rows repeat an earlier row ({share:.1%})",
-                      "if they are copies, remove them: a copy on both sides of a split flatters the score")  # fmt: skip
+        level = "warning" if share >= 0.05 else "info"
+        yield Finding(level, None, f"{repeated:,} rows repeat an earlier row ({share:.1%})",
+                      "if they are copies, remove them: a copy on both sides of a split flatters")  # fmt: skip
     if kind == "regression" or features.n_unique() == features.height:
         return
     groups = whole.group_by(features.columns).agg(n=pl.len(), answers=pl.col("__target__").drop_nulls().n_unique())
@@ -221,7 +222,7 @@ def _order(
             score = _score(numbers.fill_null(float("nan")).to_numpy(), False, y, classes, rows, seed)
             if score >= limit:
                 yield Finding("warning", column.name, f"this id tells the target ({measure} {score:.2f})",
-                              "rows come in an order that means something: split by time or by group; the id stays out")  # fmt: skip
+                              "the order of the rows means something: split by time or by group")  # fmt: skip
     score = _score(np.arange(len(y), dtype=np.float64), False, y, classes, rows, seed)
     if score >= max(limit, 0.7):
         yield Finding("info", None, f"the order of the rows tells the target ({measure} {score:.2f})",
@@ -277,10 +278,11 @@ def _shared(
         if labels.dtype == answer.dtype:
             features, other = features.with_columns(__target__=answer), other.with_columns(__target__=labels)
     shared = other.join(features, on=other.columns, how="semi", nulls_equal=True).height
-    usual = float(features.is_duplicated().mean() or 0)
+    usual = int(features.is_duplicated().sum()) / features.height
     noise = 3 * math.sqrt(max(usual * (1 - usual), 0.0) / other.height)
     if shared / other.height > usual + noise + 0.01:
-        yield Finding("warning", None, f"test file: {shared:,} of {other.height:,} rows also stand in the training file",
+        what = f"test file: {shared:,} of {other.height:,} rows also stand in the training file"
+        yield Finding("warning", None, what,
                       "remove them from one of the two: they flatter the test score")  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def read_csv(path: str) -> pl.DataFrame:
             raise DataError(_encoding(path)) from None
         raise DataError(_ragged(path, separator, len(names)) or f"{path}: {str(error)[:300]}") from None
     table = pl.from_arrow(found)
-    assert isinstance(table, pl.DataFrame)  # noqa: S101  a table gives a frame; this tells the type checker
+    assert isinstance(table, pl.DataFrame)
     table.columns = names
     return table
 
@@ -105,7 +105,7 @@ def _encoding(path: str) -> str:
                         line.decode("latin-1")[max(0, error.start - 10) : error.start + 10].strip(),
                     )
                 return (
-                    f"{path}: line {number}, byte {offset + error.start} (0x{byte:02x}) is not UTF-8; if it is {guess} it reads "
+                    f"{path}: line {number}, byte {offset + error.start} (0x{byte:02x}) is not UTF-8; as {guess} it is "
                     f"{shown!r}. Save the file as UTF-8: iconv -f {guess} -t utf-8 {path} > mended.csv"
                 )
             offset += len(line)

@@ -40,6 +40,8 @@ def to_polars(source: Any) -> pl.DataFrame:
         return _from_array(source)
     if isinstance(source, list | tuple):
         return _from_rows(source)
+    if type(source).__module__.startswith("narwhals"):
+        return to_polars(source.to_native())
     from narwhals.dependencies import is_pandas_dataframe
 
     if is_pandas_dataframe(source):
@@ -77,8 +79,10 @@ def _from_array(array: Any) -> pl.DataFrame:
         raise DataError(_ONE_D.format(what=what))
     if array.shape[1] == 0:
         raise DataError(f"the array has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    if np.ma.isMaskedArray(array):
-        array = array.astype(object).filled(None)
+    if isinstance(array, np.ma.MaskedArray):
+        shown = np.asarray(array.data).astype(object)
+        shown[np.ma.getmaskarray(array)] = None
+        array = shown
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
     if array.dtype.kind in "biuf":
@@ -160,7 +164,7 @@ def _from_objects(name: str, cells: np.ndarray, as_text: bool = False) -> pl.Ser
 
 def _from_arrow_array(name: str, array: Any) -> pl.Series:
     series = pl.from_arrow(array)
-    assert isinstance(series, pl.Series)  # noqa: S101  an array gives a series; this tells the type checker
+    assert isinstance(series, pl.Series)
     return series.alias(name)
 
 

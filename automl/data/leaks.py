@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-
 FOLDS = 3
 
 
@@ -67,7 +66,7 @@ def as_numbers(column: pl.Series, role: str) -> tuple[np.ndarray, bool]:
 
 
 def determines(column: pl.Series, target: pl.Series) -> bool:
-    """Whether each value of the column goes with one value of the target, over values that repeat often enough to tell."""
+    """Whether each value of the column, repeated often enough to tell, goes with one value of the target."""
     pair = pl.DataFrame({"x": column, "y": target}).drop_nulls()
     levels = pair["x"].n_unique()
     if len(pair) < 100 or levels < 2 or levels * 5 > len(pair):

@@ -1,4 +1,4 @@
-"""The problem: what all trials of a run share, on disk and memory-mapped, so that a trial needs a path and some JSON."""
+"""The problem: what all trials of a run share, on disk and memory-mapped: a trial needs a path and some JSON."""
 
 from __future__ import annotations
 

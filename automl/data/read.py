@@ -118,7 +118,7 @@ def _read_scheme(scheme: str, rest: str, readers: Mapping[str, Reader]) -> pl.Da
     known = {name: reader for reader in readers.values() for name in reader.schemes}
     if scheme not in known:
         raise DataError(
-            f"{scheme}:{rest}: unknown scheme {scheme!r}{nearest(scheme, known)} Known schemes: {', '.join(sorted(known))}"
+            f"{scheme}:{rest}: unknown scheme {scheme!r}{nearest(scheme, known)} Known: {', '.join(sorted(known))}"
         )
     return _call(known[scheme], rest, f"{scheme}:{rest}")
 

@@ -17,7 +17,8 @@ DTYPES = {"numeric": "float", "category": "string", "text": "string", "datetime"
 # A row number cannot be told from a short column that happens to count up.
 _MANY = 20
 _ID_NAME = re.compile(
-    r"(^|[_\s.-])(id|uuid|guid|idx|index|rowid|row_?(id|num|number|no)|record|unnamed: 0|serial_?(no|number)?|s\.?no)\.?$"
+    r"(^|[_\s.-])(id|uuid|guid|idx|index|rowid|row_?(id|num|number|no)|record|unnamed: 0|serial_?(no|number)?|s\.?no)"
+    r"\.?$"
     r"|^column_1$",
     re.IGNORECASE,
 )
@@ -66,11 +67,12 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
         found = Guess("constant", "all missing")
     elif len(levels) == 1 and not lost:
         # One value beside missing ones is kept: that a cell is filled may tell something.
-        found = Guess("constant", f"only the value {str(levels[0])[:40]!r}", into)
+        found = Guess("constant", f"only the value {str(column.drop_nulls()[0])[:40]!r}", into)
     elif into == "string":
         found = _text(column.name, values, levels, named_category=dtype != pl.String)
     elif into == "float":
-        found = _number(column, values, len(levels))
+        # Two huge whole numbers may be one as floats, and yet two ids.
+        found = _number(column, values, column.drop_nulls().n_unique() if dtype.is_integer() else len(levels))
     else:
         found = Guess(into, f"the type is {dtype}")
     found.unique, found.missing = found.unique or len(levels), lost
@@ -124,7 +126,7 @@ def _number(column: pl.Series, values: pl.Series, unique: int) -> Guess:
     whole = column.dtype.is_integer() or bool((values == values.round()).all())
     if whole and unique == rows and (why := _row_id(column.name, values, high)):
         return Guess("id", why, "float")
-    if whole and unique >= 10 and 19_000_101 <= float(values.min() or 0) and high <= 20_991_231:  # type: ignore[arg-type]
+    if whole and unique >= 10 and float(values.min() or 0) >= 19_000_101 and high <= 20_991_231:  # type: ignore[arg-type]
         levels = values.drop_nulls().unique().cast(pl.Int64).cast(pl.String)
         if (date := _compact(levels)) is not None:
             return date

@@ -71,7 +71,7 @@ class Schema:
         ----------
         roles : column name -> role, where the user knows better; `data.roles` in a config.
         drop : columns to leave out; `data.drop`.
-        missing : further spellings of a missing value; `data.missing`. One that is a number counts in columns of numbers.
+        missing : further spellings of a missing value; `data.missing`. A number among them counts in numeric columns.
 
         Raises
         ------
@@ -113,8 +113,8 @@ class Schema:
     def apply(self, table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         """The features of `table` in the schema's order and types, and notes on what was ignored or lost.
 
-        Each cell's outcome depends on that cell and on the type of its column, not on other rows. Columns are matched by
-        name; a table whose columns have no names (x0, x1, ...) and are as many as at fit, by position.
+        Each cell's outcome depends on that cell and on the type of its column, not on other rows. Columns are matched
+        by name; a table whose columns have no names (x0, x1, ...) and are as many as at fit, by position.
 
         Raises
         ------

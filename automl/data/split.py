@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from automl.config import SplitConf
-from automl.errors import ConfigError, DataError
+from automl.errors import ConfigError, DataError, nearest
 
-_HOLDOUT_ROWS = 50_000  # a holdout of a large table needs no more than this
+KINDS = ("auto", "holdout", "kfold", "repeated", "group", "time", "column")
+STEERED = ("group", "time", "column")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers that train and that validate, sorted, disjoint."""
+    """Row numbers, int64, sorted: those that train and those that validate; none is in both."""
 
     train: np.ndarray
     valid: np.ndarray
@@ -24,7 +24,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """The folds of a run, and how they were chosen, for a person."""
+    """The folds, the kind of split (never ``auto``), and why they are as they are, for a person."""
 
     kind: str
     folds: tuple[Fold, ...]
@@ -32,188 +32,283 @@ class Split:
 
 
 def make_split(conf: SplitConf, *, kind: str, y: np.ndarray, column: np.ndarray | None, seed: int) -> Split:
-    """Split rows into folds.
+    """Deal the rows into folds.
+
+    Folds are stratified: by class, or by 20 quantile bins of a regression's target. A class of one row always trains.
+    A fold whose training rows are all of one class is left out. Both are said in `why`.
 
     Parameters
     ----------
-    conf : the config's `split`.
-    kind : the task kind; classes are stratified, and so are values, by deciles.
+    conf : the kind of split and its numbers. ``auto`` is repeated k-fold below 500 rows, 8 folds below 2,000, 5 below
+        20,000, 3 up to 200,000, and a holdout of at most 50,000 rows above.
+    kind : the task kind.
     y : the encoded target (n,).
-    column : the values (n,) of `conf.column`: groups, times or fold names.
+    column : the values (n,) of `conf.column`: groups, times or the names of folds.
+    seed : the seed of every shuffle; the same seed gives the same folds.
 
     Raises
     ------
-    ConfigError : an unknown kind, a missing or needless `split.column`, a number of folds that cannot be.
-    DataError : too few rows or groups.
+    ConfigError : an unknown kind, a number that makes no sense, a column that is missing or has no use.
+    DataError : too few rows, groups or times for the folds asked for, or missing values in the column.
     """
-    makers: dict[str, Callable[..., Split]] = {
-        "auto": _auto,
-        "holdout": _holdout,
-        "kfold": _kfold,
-        "repeated": _repeated,
-        "group": _group,
-        "time": _time,
-        "column": _named,
-    }
-    if conf.kind not in makers:
-        raise ConfigError(f"split.kind={conf.kind}: unknown; known: {', '.join(makers)}")
-    if len(y) < 2:
-        raise DataError(
-            f"the table has {len(y)} row{'s' * (len(y) != 1)} with a label ({len(y)} sample); a split needs 2 at least"
-        )
-    needs = conf.kind in ("group", "time", "column")
-    if needs and column is None:
-        raise ConfigError(f"split={conf.kind} needs split.column=COLUMN")
-    if conf.column is not None and not needs:
+    _check(conf, column)
+    n, rng = len(y), np.random.default_rng(seed)
+    if n < 2:
+        raise DataError(f"the table has {n} rows ({n} sample{'' if n == 1 else 's'}): a split needs at least 2")
+    strata = _strata(y, kind)
+    chosen = _by_size(conf, n) if conf.kind == "auto" else conf.kind
+    if chosen in STEERED:
+        assert column is not None
+        name = conf.column or "groups"
+        codes, names = _codes(column, name, ordered=chosen == "time")
+        if chosen == "group":
+            folds, why = _group(codes, len(names), strata, _Count.of(conf, n, 3), name, rng)
+        elif chosen == "time":
+            folds, why = _time(codes, _Count.of(conf, n, 1), _share(conf, n), name)
+        else:
+            folds, why = _named(codes, names, name)
+    else:
+        folds, why = _shuffled(chosen, conf, strata, kind, rng)
+    if kind != "regression":
+        folds, why = _learnable(folds, why, y)
+    return Split(chosen, tuple(folds), why)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """How many folds, and whether somebody said so: then fewer is an error, and otherwise a note."""
+
+    folds: int
+    asked: bool
+
+    @classmethod
+    def of(cls, conf: SplitConf, n: int, least: int) -> _Count:
+        if conf.folds is not None:
+            return cls(conf.folds, True)
+        return cls(max(least, next(folds for rows, folds in _FOLDS if n < rows)), False)
+
+    def at_most(self, most: int, problem: str) -> tuple[int, str]:
+        """The number of folds that can be had and a note on it."""
+        if self.folds <= most:
+            return self.folds, "as asked" if self.asked else ""
+        if self.asked:
+            raise DataError(f"split.folds={self.folds}: {problem}; at most {most} folds can be made")
+        return most, f"{problem}, so {most} folds instead of {self.folds}"
+
+
+_FOLDS = ((500, 5), (2_000, 8), (20_000, 5), (200_001, 3), (np.inf, 1))
+_REPEATED_ROWS, _HOLDOUT_ROWS = 500, 200_000
+_MOST_VALID = 50_000
+_BINS = 20
+_MOST_NAMES = 100
+_VALID_NAMES = {"valid", "val", "validation", "test"}
+
+
+def _check(conf: SplitConf, column: np.ndarray | None) -> None:
+    if conf.kind not in KINDS:
+        near = nearest(conf.kind, KINDS) or "."
+        raise ConfigError(f"split.kind={conf.kind}: unknown kind{near} Known: {', '.join(KINDS)}")
+    if conf.kind in STEERED and column is None:
+        raise ConfigError(f"split={conf.kind} needs split.column=COLUMN: the column of {_COLUMN_OF[conf.kind]}")
+    if conf.kind not in STEERED and conf.column is not None:
         raise ConfigError(
-            f"split.column={conf.column} has no use in split={conf.kind}; say split=group, time or column"
+            f"split.column={conf.column} has no use with split={conf.kind}; say what it holds: split=group if groups, "
+            "split=time if times, split=column if the names of folds"
         )
-    if conf.folds is not None and conf.folds < (1 if conf.kind == "time" else 2):
-        raise ConfigError(f"split.folds={conf.folds}: must be 2 or more")
-    if not 0 < conf.fraction < 1:
-        raise ConfigError(f"split.fraction={conf.fraction}: must lie between 0 and 1")
-    strata = y if kind != "regression" else _deciles(y)
-    return makers[conf.kind](conf, strata=strata, column=column, seed=seed, grouped_classes=kind != "regression")
-
-
-def _auto(conf: SplitConf, *, strata: np.ndarray, seed: int, **_: Any) -> Split:
-    n = len(strata)
-    if conf.folds is not None:
-        return _kfold(conf, strata=strata, seed=seed)
-    if n < 500:
-        return _repeated(conf, strata=strata, seed=seed, because=f"{n} rows are few; ")
-    if n >= 200_000:
-        return _holdout(
-            conf, strata=strata, seed=seed, fraction=min(0.2, _HOLDOUT_ROWS / n), because=f"{n:,} rows are many; "
+    least = 2 if conf.kind in ("kfold", "repeated", "group") else 1
+    if conf.folds is not None and conf.folds < least:
+        raise ConfigError(f"split.folds={conf.folds}: split={conf.kind} needs at least {least}")
+    if conf.folds is not None and (conf.kind == "column" or (conf.kind == "holdout" and conf.folds > 1)):
+        raise ConfigError(
+            f"split.folds={conf.folds} has no use with split={conf.kind}; use split=kfold, or leave it out"
         )
-    folds = 8 if n < 2_000 else 5 if n < 20_000 else 3
-    return _kfold(conf, strata=strata, seed=seed, folds=folds, because=f"for {n:,} rows; ")
-
-
-def _holdout(
-    conf: SplitConf, *, strata: np.ndarray, seed: int, fraction: float | None = None, because: str = "", **_: Any
-) -> Split:
-    share = fraction or conf.fraction
-    order = _dealt(strata, seed)
-    size = min(max(1, round(share * len(strata))), len(strata) - 1)
-    # Every so many-th row in an order where each stratum is together is a stratified sample.
-    picks = np.unique(np.floor((np.arange(size) + 0.5) * len(strata) / size).astype(int))
-    valid = _without_loners(order[picks], strata)
-    if not len(valid):
-        valid = order[picks]
-    return Split("holdout", (_fold(valid, len(strata)),), f"{because}{len(valid):,} rows ({share:.0%}) validate")
-
-
-def _kfold(
-    conf: SplitConf, *, strata: np.ndarray, seed: int, folds: int | None = None, because: str = "", **_: Any
-) -> Split:
-    n = len(strata)
-    k = min(folds or conf.folds or 5, n)
-    if conf.folds is not None and conf.folds > n:
-        raise DataError(f"split.folds={conf.folds}: there are only {n} rows")
-    counts = np.unique(strata, return_counts=True)[1]
-    parts = _parts(strata, k, seed)
-    said = f"{because}{k} folds, stratified"
-    if rare := int((counts == 1).sum()):
-        said += f"; {rare} class{'es' * (rare > 1)} of one row can only be in one of them"
-    return Split("kfold", tuple(_fold(valid, n) for valid in parts), said)
-
-
-def _repeated(conf: SplitConf, *, strata: np.ndarray, seed: int, because: str = "", **_: Any) -> Split:
-    n = len(strata)
-    k = min(conf.folds or 5, n)
     if conf.repeats < 1:
-        raise ConfigError(f"split.repeats={conf.repeats}: must be 1 or more")
-    folds = [_fold(valid, n) for repeat in range(conf.repeats) for valid in _parts(strata, k, seed + repeat)]
-    return Split("repeated", tuple(folds), f"{because}{conf.repeats} times {k} folds, stratified")
+        raise ConfigError(f"split.repeats={conf.repeats}: must be at least 1")
+    if not 0 < conf.fraction < 1:
+        raise ConfigError(f"split.fraction={conf.fraction}: must be between 0 and 1")
 
 
-def _group(conf: SplitConf, *, strata: np.ndarray, column: np.ndarray, seed: int, grouped_classes: bool) -> Split:
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+_COLUMN_OF = {"group": "groups", "time": "times", "column": "fold names"}
 
-    groups = np.unique(column.astype(str), return_inverse=True)[1]
-    found = int(groups.max()) + 1
-    k = min(conf.folds or 5, found)
-    name = conf.column or "groups"
-    if found < 2 or (conf.folds or 0) > found:
+
+def _by_size(conf: SplitConf, n: int) -> str:
+    if conf.folds is not None:
+        return "holdout" if conf.folds == 1 else "kfold"
+    return "repeated" if n < _REPEATED_ROWS else "kfold" if n <= _HOLDOUT_ROWS else "holdout"
+
+
+def _share(conf: SplitConf, n: int) -> float:
+    """The share of rows that validates in a holdout: what was said, but in large tables no more rows than tell."""
+    return min(conf.fraction, _MOST_VALID / n) if conf.folds is None and n > _HOLDOUT_ROWS else conf.fraction
+
+
+def _strata(y: np.ndarray, kind: str) -> np.ndarray:
+    """Classes, or quantile bins of numbers that hold some rows each: int64 (n,)."""
+    if kind != "regression":
+        return np.asarray(y).astype(np.int64)
+    n = len(y)
+    rank = np.empty(n, np.int64)
+    rank[np.argsort(y, kind="stable")] = np.arange(n)
+    return rank * min(_BINS, max(1, n // 10)) // n
+
+
+def _shuffled(
+    chosen: str, conf: SplitConf, strata: np.ndarray, kind: str, rng: np.random.Generator
+) -> tuple[list[Fold], str]:
+    """Holdout, k-fold and repeated k-fold."""
+    n = len(strata)
+    size = np.bincount(strata)[strata]
+    free = np.flatnonzero(size > 1)
+    lone = n - len(free)
+    by = "target" if kind == "regression" else "class"
+    if not len(free):
         raise DataError(
-            f"split.column={name}: {found} group{'s' * (found != 1)} cannot make {max(2, conf.folds or 2)} folds"
+            f"each of the {n} rows is of another class: none can validate what the others teach; "
+            "a class needs at least 2 rows"
         )
-    stratified = grouped_classes and np.unique(strata, return_counts=True)[1].max() >= k
-    maker = StratifiedGroupKFold if stratified else GroupKFold
-    splitter = maker(n_splits=k, shuffle=True, random_state=seed)
-    folds = tuple(_fold(valid, len(strata)) for _, valid in splitter.split(strata, strata, groups) if len(valid))
-    return Split("group", folds, f"{len(folds)} folds of {found:,} groups by {name}; no group is on both sides")
+    notes = [f"{lone} classes of one row always train" if lone > 1 else "a class of one row always trains"]
+    notes = notes if lone else []
+    if chosen == "holdout":
+        share = conf.fraction if conf.kind == "holdout" else _share(conf, n)
+        fold = _fold(n, _held_out(strata[free], free, share, rng))
+        return [fold], _said(f"{len(fold.valid):,} of {n:,} rows validate, stratified by {by}", *notes)
+    k, note = _Count.of(conf, n, 3).at_most(len(free), f"there are {len(free)} rows that can validate")
+    # Where each fold is one row, another shuffle gives the same folds.
+    repeats = conf.repeats if chosen == "repeated" and k < len(free) else 1
+    folds = [_fold(n, free[dealt == i]) for dealt in _deals(strata[free], k, repeats, rng) for i in range(k)]
+    times = f", {repeats} times" if repeats > 1 else ""
+    return folds, _said(f"{n:,} rows in {k} folds{times}, stratified by {by}", note, *notes)
 
 
-def _time(conf: SplitConf, *, strata: np.ndarray, column: np.ndarray, **_: Any) -> Split:
-    missing = np.isnat(column) if column.dtype.kind == "M" else np.array([v is None or v != v for v in column])
-    if missing.any():
-        raise DataError(f"split.column={conf.column}: {int(missing.sum())} rows have no time; drop or fill them")
-    moments, rank = np.unique(column, return_inverse=True)
-    k = conf.folds or 5
-    if len(moments) < k + 1:
+def _deals(strata: np.ndarray, k: int, repeats: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """For each repeat a fold number (n,) for each row, dealt in turn through the shuffled strata.
+
+    The deal runs on from one stratum to the next, so folds differ by one row at most, and so do strata within folds.
+    """
+    deals = [np.empty(len(strata), np.int64) for _ in range(repeats)]
+    for dealt in deals:
+        dealt[np.lexsort((rng.random(len(strata)), strata))] = np.arange(len(strata)) % k
+    return deals
+
+
+def _held_out(strata: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The rows that validate: evenly spaced through the shuffled strata, but never all of a stratum."""
+    n = len(rows)
+    count = min(max(round(n * share), 1), n - 1)
+    order = np.lexsort((rng.random(n), strata))
+    held = np.zeros(n, bool)
+    held[order[((np.arange(count) + rng.random()) * n / count).astype(np.int64)]] = True
+    training = np.bincount(strata[~held], minlength=strata.max() + 1)
+    for stratum in np.setdiff1d(strata, np.flatnonzero(training)):
+        held[np.flatnonzero(strata == stratum)[0]] = False
+    return rows[held]
+
+
+def _group(
+    codes: np.ndarray, groups: int, strata: np.ndarray, count: _Count, name: str, rng: np.random.Generator
+) -> tuple[list[Fold], str]:
+    """Whole groups, largest first, each to the fold that has least of what it brings.
+
+    Adding a group's shares g to fold f adds 2 f·g to the sum of squares of all folds' shares (of each stratum, and of
+    the rows), so the smallest f·g keeps them most even.
+    """
+    if groups < 2:
+        raise DataError(f"split.column={name} has {groups} group; a split by group needs at least 2")
+    k, note = count.at_most(groups, f"split.column={name} has {groups} groups")
+    order = np.lexsort((strata, codes))
+    pairs = np.flatnonzero(np.diff(codes[order] * (strata.max() + 1) + strata[order], prepend=-1))
+    held = np.diff(pairs, append=len(codes))
+    group, stratum = codes[order][pairs], strata[order][pairs]
+    start = np.searchsorted(group, np.arange(groups + 1))
+    size = np.bincount(codes)
+    share = held / np.bincount(strata)[stratum]
+    load = np.zeros((strata.max() + 2, k))
+    fold_of = np.empty(groups, np.int64)
+    for g in np.lexsort((rng.random(groups), -size)):
+        part, whole = slice(start[g], start[g + 1]), size[g] / len(codes)
+        f = int(np.argmin(share[part] @ load[stratum[part]] + whole * load[-1]))
+        load[stratum[part], f] += share[part]
+        load[-1, f] += whole
+        fold_of[g] = f
+    dealt = fold_of[codes]
+    folds = [_fold(len(codes), np.flatnonzero(dealt == i)) for i in range(k)]
+    return folds, _said(f"{groups:,} groups of {name} in {k} folds, no group on both sides", note)
+
+
+def _time(codes: np.ndarray, count: _Count, share: float, name: str) -> tuple[list[Fold], str]:
+    """An expanding window: each fold validates the block of rows after those that it trains on."""
+    n = len(codes)
+    order = np.argsort(codes, kind="stable")
+    changes = np.flatnonzero(np.diff(codes[order])) + 1
+    if not len(changes):
+        raise DataError(f"split.column={name} has one time only; a split over time needs at least 2")
+    wanted = [n * (1 - share)] if count.folds == 1 else [n * i / (count.folds + 1) for i in range(1, count.folds + 1)]
+    # Rows of the same time stay together: a block ends at the change of time nearest to where it should.
+    nearby = np.searchsorted(changes, wanted).clip(1, max(len(changes) - 1, 1))
+    before, after = changes[nearby - 1], changes[nearby.clip(max=len(changes) - 1)]
+    ends = np.unique(np.where(np.abs(before - wanted) <= np.abs(after - wanted), before, after))
+    problem = f"split.column={name} has {len(changes) + 1:,} distinct times"
+    _, note = count.at_most(len(ends), f"{problem}, which must not be cut")
+    blocks = zip(ends, [*ends[1:], n], strict=True)
+    folds = [Fold(np.sort(order[:start]), np.sort(order[start:end])) for start, end in blocks]
+    return folds, _said(f"{problem}; {len(folds)} folds, each validates rows after those that train", note)
+
+
+def _named(codes: np.ndarray, names: Sequence[object], name: str) -> tuple[list[Fold], str]:
+    """Each value of the column validates once, unless the two values are called train and validation."""
+    if not 2 <= len(names) <= _MOST_NAMES:
         raise DataError(
-            f"split.column={conf.column}: {len(moments)} distinct times cannot make {k} folds; lower split.folds"
+            f"split.column={name} has {len(names):,} distinct values; the names of folds are 2 to {_MOST_NAMES}"
+            + (", use split=group for groups" if len(names) > 2 else "")
         )
-    order = np.argsort(rank, kind="stable")
-    # The first cut leaves as much for training as one fold holds; a tie never stands on both sides.
-    cuts = [rank[order[len(rank) * i // (k + 1)]] for i in range(1, k + 1)]
-    edges = sorted({max(1, int(cut)) for cut in cuts}) + [len(moments)]
-    folds = [
-        Fold(np.flatnonzero(rank < low), np.flatnonzero((rank >= low) & (rank < high)))
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    return Split("time", tuple(folds), f"{len(folds)} folds over {conf.column}; validation comes after training")
+    said = [str(value).strip().lower() for value in names]
+    if len(said) == 2 and "train" in said and _VALID_NAMES & set(said):
+        held = np.flatnonzero(codes == 1 - said.index("train"))
+        return [_fold(len(codes), held)], f"{len(held):,} of {len(codes):,} rows validate, as {name} says"
+    folds = [_fold(len(codes), np.flatnonzero(codes == i)) for i in range(len(names))]
+    return folds, f"{len(folds)} folds, as {name} says: each value validates once"
 
 
-def _named(conf: SplitConf, *, strata: np.ndarray, column: np.ndarray, **_: Any) -> Split:
-    names = np.array([str(value).lower() for value in column])
-    found = sorted(set(names))
-    if len(found) < 2:
-        raise DataError(f"split.column={conf.column}: one value only ({found[0]}), so nothing would validate")
-    if "train" in found:
-        if len(found) > 2:
-            raise DataError(
-                f"split.column={conf.column}: expected train and one other value, found {', '.join(found[:6])}"
-            )
-        return Split(
-            "column", (_fold(np.flatnonzero(names != "train"), len(names)),), f"{conf.column} says which rows train"
-        )
-    if len(found) > 50:
+def _codes(column: np.ndarray, name: str, *, ordered: bool) -> tuple[np.ndarray, Sequence[object]]:
+    """The column as codes (n,) into its distinct values; in their order for times, else in the order of the rows."""
+    import pandas as pd
+
+    values = pd.Series(np.asarray(column)).infer_objects()
+    if missing := int(values.isna().sum()):
         raise DataError(
-            f"split.column={conf.column}: {len(found)} distinct values are too many folds; split=group fits better"
+            f"split.column={name} is missing in {missing:,} of {len(values):,} rows; fill them in or leave "
+            "those rows out"
         )
-    folds = tuple(_fold(np.flatnonzero(names == name), len(names)) for name in found)
-    return Split("column", folds, f"the {len(found)} folds that {conf.column} names")
+    if ordered and (held := pd.api.types.infer_dtype(values)) not in _TIMES:
+        raise DataError(f"split.column={name} holds {held} values, not times or numbers")
+    codes, names = pd.factorize(values, sort=ordered)
+    return codes.astype(np.int64), list(names)
 
 
-def _fold(valid: np.ndarray, n: int) -> Fold:
-    train = np.ones(n, dtype=bool)
-    train[valid] = False
-    return Fold(np.flatnonzero(train), np.sort(valid))
+_TIMES = (
+    *("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"),
+    *("integer", "floating", "mixed-integer-float", "decimal", "boolean"),
+)
 
 
-def _deciles(y: np.ndarray) -> np.ndarray:
-    """Strata of a quantity: its tenths, coarser where rows are few."""
-    bins = int(np.clip(len(y) // 10, 1, 10))
-    return np.searchsorted(np.quantile(y, np.linspace(0, 1, bins + 1)[1:-1]), y, side="right")
+def _learnable(folds: list[Fold], why: str, y: np.ndarray) -> tuple[list[Fold], str]:
+    """The folds that have two classes to learn from."""
+    usable = [fold for fold in folds if (y[fold.train] != y[fold.train[0]]).any()]
+    if not usable:
+        counts = ", ".join(map(str, np.unique(y, return_counts=True)[1]))
+        raise DataError(
+            f"in no fold do the training rows have 2 classes (rows of each class: {counts}); "
+            "use another split or more rows"
+        )
+    lost = len(folds) - len(usable)
+    return usable, _said(why, f"{lost} of {len(folds)} left out, whose training rows are of one class" if lost else "")
 
 
-def _dealt(strata: np.ndarray, seed: int) -> np.ndarray:
-    """Rows in random order within strata, strata one after the other."""
-    shuffled = np.random.default_rng(seed).permutation(len(strata))
-    return shuffled[np.argsort(strata[shuffled], kind="stable")]
+def _fold(n: int, valid: np.ndarray) -> Fold:
+    trains = np.ones(n, bool)
+    trains[valid] = False
+    return Fold(np.flatnonzero(trains), np.sort(valid))
 
 
-def _parts(strata: np.ndarray, k: int, seed: int) -> list[np.ndarray]:
-    """k validation sets: rows sorted by stratum and dealt out in turn, so that sizes and strata differ by one row at most."""
-    order = _dealt(strata, seed)
-    return [order[i::k] for i in range(k)]
-
-
-def _without_loners(valid: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """Validation rows, less those whose class has no other row: a class must be seen to be learned."""
-    counts = np.bincount(strata[valid], minlength=strata.max() + 1)
-    totals = np.bincount(strata, minlength=strata.max() + 1)
-    return valid[~np.isin(strata[valid], np.flatnonzero(counts == totals))]
+def _said(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

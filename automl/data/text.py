@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-_AXES = 24
+_AXES = 48
 _BUCKETS = 2**18
 _KEPT = 20_000
 _SAMPLE = 20_000
@@ -20,7 +20,7 @@ _DAMPED = 1 + np.log(np.arange(1, 1001))
 
 @dataclass(frozen=True)
 class Text:
-    """A column of free text as its length, its word count and at most 24 latent components.
+    """A column of free text as its length, its word count and at most 48 latent components.
 
     Words and pairs of words (and, in short texts, 3 to 5 characters) are hashed, weighed by TF-IDF with sublinear
     counts, and projected by a truncated SVD: latent semantic analysis (Deerwester et al., 1990), randomised (Halko,
@@ -100,11 +100,14 @@ class Text:
 def _axes(weighed: Any) -> np.ndarray:
     """float32 (b, k): the directions along which texts differ most."""
     from sklearn.utils.extmath import randomized_svd
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     k = min(_AXES, min(weighed.shape) - 1)
     if k < 1:
         return np.empty((weighed.shape[1], 0), np.float32)
-    _, strength, right = randomized_svd(weighed, k, n_iter=3, random_state=0)
+    # One thread: the last bits would depend on how many there are, and on a busy machine they wait for one another.
+    with threadpool_limits(1):
+        _, strength, right = randomized_svd(weighed, k, n_iter=3, random_state=0)
     return np.ascontiguousarray(right[strength > strength[0] * 1e-4].T, dtype=np.float32)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from automl.data.problem import Problem
 from automl.execute.trial import evaluate
 
 
@@ -15,11 +16,13 @@ class InProcessExecutor:
     def __init__(self, folder: Path, slots: int, threads: int, memory: int | None) -> None:
         self.slots = 1
         self._folder = folder
+        self._problem: Problem | None = None
         self._outcomes: list[dict[str, Any]] = []
 
     def submit(self, job: Mapping[str, Any]) -> None:
         """Run the job to its end."""
-        self._outcomes.append(evaluate(job, self._folder))
+        self._problem = self._problem or Problem.read(self._folder)
+        self._outcomes.append(evaluate(job, self._problem))
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         """The outcomes since the last call."""

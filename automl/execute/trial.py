@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,14 @@ from automl.data.problem import Problem
 from automl.family import Family, predict
 
 
-def evaluate(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     """Run a job and report its outcome; whatever the estimator raises is an outcome too.
 
     Parameters
     ----------
     job : ``id``, ``trial``, ``fold``, ``family``, ``params``, ``seed``, ``threads`` and ``deadline``, the seconds that
         the fit may take.
-    folder : the work folder of the run.
+    problem : what the trials of the run share.
 
     Returns
     -------
@@ -31,14 +29,9 @@ def evaluate(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     row through the model alone) and ``size`` in bytes.
     """
     try:
-        return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, _problem(folder))}
+        return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
     except Exception as error:  # a family is somebody else's code: its trouble is a row of the leaderboard
         return {"id": job["id"], "status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
-
-
-@lru_cache(maxsize=1)
-def _problem(folder: Path) -> Problem:
-    return Problem.read(folder)
 
 
 def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:

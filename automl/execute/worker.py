@@ -17,11 +17,13 @@ def main(folder: Path) -> None:
     die_with_parent(int(os.environ.get("AUTOML_DRIVER", "0")))
     outcomes = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries may print; the pipe to the driver is for outcomes only
+    from automl.data.problem import Problem
     from automl.execute.trial import evaluate
 
+    problem = Problem.read(folder)
     outcomes.write(json.dumps({"id": None, "status": "ready"}) + "\n")
     for line in sys.stdin:
-        outcomes.write(json.dumps(evaluate(json.loads(line), folder)) + "\n")
+        outcomes.write(json.dumps(evaluate(json.loads(line), problem)) + "\n")
 
 
 def die_with_parent(driver: int) -> None:

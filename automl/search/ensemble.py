@@ -1,16 +1,15 @@
-"""The ensemble: greedy selection of trials by their out-of-fold predictions."""
+"""Ensembles: which trials make the final prediction, and with what weights."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from automl.errors import ConfigError, NoModelError
 from automl.metrics import Metric
-
-_MEMBERS = 50
-_ROWS = 50_000
 
 
 def select(
@@ -23,56 +22,106 @@ def select(
     seed: int = 0,
     deadline: float | None = None,
 ) -> np.ndarray:
-    """Weights (m,) of m predictions, summing to 1: forward selection with replacement on the metric itself.
+    """Choose weights (m,), which sum to 1, by greedy forward selection with replacement on the metric itself.
 
-    It starts from nothing, adds in each round the member that makes the blend best, and keeps the blend of the best
-    round, so it is never worse than the best single member on these rows. Ties go to members that are in already.
-    Source: Caruana et al., Ensemble selection from libraries of models, ICML 2004.
+    Each round adds the member that makes the mean of those taken best; among equals one that is in already. The rounds
+    after the best one are dropped, so on the rows it looks at the result is no worse than the best single member
+    (Caruana et al. 2004, "Ensemble selection from libraries of models"). Of more than 50 members the best 50 take
+    part; of more than 50,000 rows a random 50,000 are looked at, in which rare classes keep their rows.
 
     Parameters
     ----------
-    predictions : m arrays (n, classes) or (n,).
+    predictions : for each of m members, probabilities (n, C) or values (n,); may be memory-mapped.
     y : codes or values (n,).
-    rounds : additions at most; 1 gives the best single member.
-    seed : of the 50,000 rows that are looked at where there are more.
-    deadline : the time of `time.monotonic` at which the best so far is returned.
+    weight : sample weights (n,), or None.
+    rounds : how many additions; 1 gives the best single member.
+    deadline : the moment of `time.monotonic` after which the best so far is returned.
+
+    Raises
+    ------
+    ConfigError : less than one round.
+    NoModelError : the metric is defined for none of the members.
     """
-    if len(y) > _ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(len(y), _ROWS, replace=False))
-        predictions, y, weight = [p[rows] for p in predictions], y[rows], None if weight is None else weight[rows]
-    losses = np.array([_loss(metric, y, np.asarray(p, np.float64), weight) for p in predictions])
-    usable = np.argsort(losses, kind="stable")[:_MEMBERS]
-    usable = usable[np.isfinite(losses[usable])]
-    if not len(usable):
-        raise ValueError("no member has a finite score")
-    members = [np.asarray(predictions[i], np.float64) for i in usable]
-    counts = np.zeros(len(members), int)
-    counts[0] = 1  # sorted by loss: the first round always takes the best single member
-    total, best_loss, best = members[0].copy(), losses[usable[0]], counts.copy()
-    for size in range(2, rounds + 1):
-        if deadline is not None and time.monotonic() > deadline:
+    if rounds < 1:
+        raise ConfigError(f"search.ensemble={rounds}: needs at least 1 round, which gives the best single trial")
+    late = math.inf if deadline is None else deadline
+    rows = _sample(y, metric.takes != "value", np.random.default_rng(seed))
+    y, weight = y[rows], None if weight is None else weight[rows]
+    alone = np.full(len(predictions), np.inf)
+    for i, prediction in enumerate(predictions):
+        if np.isfinite(alone).any() and time.monotonic() > late:
             break
-        tried = np.array([_loss(metric, y, (total + member) / size, weight) for member in members])
-        tried[np.isnan(tried)] = np.inf
-        ties = np.flatnonzero(tried <= tried.min() + 1e-12 * abs(tried.min()))
-        pick = int(ties[np.argmax(counts[ties])])
-        counts[pick] += 1
-        total += members[pick]
-        if tried[pick] < best_loss:
-            best_loss, best = tried[pick], counts.copy()
+        alone[i] = _loss(metric, y, prediction[rows], weight)
+    best = [int(i) for i in np.argsort(alone, kind="stable")[:_MEMBERS] if math.isfinite(alone[i])]
+    if not best:
+        raise NoModelError(f"{metric.name} is not defined for the predictions of any of the {len(alone)} trials")
+    members = [predictions[i][rows] for i in best]
+    taken = _greedy(members, float(alone[best[0]]), rounds, late, lambda mean: _loss(metric, y, mean, weight))
     weights = np.zeros(len(predictions))
-    weights[usable] = best / best.sum()
+    weights[best] = np.bincount(taken, minlength=len(best)) / len(taken)
     return weights
 
 
 def blend(predictions: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """The weighted mean of predictions; those of weight zero are not touched."""
-    total: np.ndarray | float = 0.0
+    """The weighted sum of predictions, float64; those of weight zero are not read."""
+    total = np.zeros(predictions[0].shape)
     for prediction, weight in zip(predictions, weights, strict=True):
         if weight:
-            total = total + weight * np.asarray(prediction, np.float64)
-    return np.asarray(total)
+            total += weight * np.asarray(prediction, dtype=np.float64)
+    return total
+
+
+_MEMBERS = 50
+_ROWS = 50_000
+_RARE = 50
+_EQUAL = 1e-12
+
+
+def _greedy(
+    members: Sequence[np.ndarray],
+    best: float,
+    rounds: int,
+    late: float,
+    loss: Callable[[np.ndarray], float],
+) -> list[int]:
+    """The members taken, in order, up to the best round. They come best first; `best` is the loss of the first."""
+    total = members[0].astype(np.float64)
+    trial = np.empty_like(total)
+    taken, length = [0], 1
+    for size in range(2, rounds + 1):
+        losses = np.empty(len(members))
+        for i, member in enumerate(members):
+            if time.monotonic() > late:
+                return taken[:length]
+            np.add(total, member, out=trial)
+            trial /= size
+            losses[i] = loss(trial)
+        if not np.isfinite(losses).any():
+            break
+        lowest = losses.min()
+        equal = np.flatnonzero(losses <= lowest + _EQUAL * max(1.0, abs(lowest)))
+        chosen = int(next((i for i in equal if i in taken), equal[0]))
+        taken.append(chosen)
+        total += members[chosen]
+        if losses[chosen] < best - _EQUAL * max(1.0, abs(best)):
+            best, length = float(losses[chosen]), size
+    return taken[:length]
 
 
 def _loss(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
-    return metric.loss(metric.score(y, prediction, weight))
+    """The metric turned so that lower is better; infinite where it is not defined."""
+    loss = metric.loss(metric.score(y, prediction, weight))
+    return loss if math.isfinite(loss) else math.inf
+
+
+def _sample(y: np.ndarray, by_class: bool, rng: np.random.Generator) -> np.ndarray | slice:
+    """The rows to look at, sorted: each class by its share, but 50 rows of it if it has them."""
+    n = len(y)
+    if n <= _ROWS:
+        return slice(None)
+    strata = np.asarray(y) if by_class else np.zeros(n, np.int64)
+    size = np.bincount(strata)
+    order = np.lexsort((rng.random(n), strata))
+    place = np.arange(n) - (np.cumsum(size) - size)[strata[order]]
+    quota = np.maximum(size * (_ROWS / n), np.minimum(size, _RARE))
+    return np.sort(order[place < quota[strata[order]]])

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from automl.errors import ConfigError, nearest
 from automl.family import Candidate, FamilySpec
 from automl.space import Choice, Constant, Space, is_free, suggest
 
@@ -28,10 +27,6 @@ class Proposer:
     """
 
     def __init__(self, specs: Mapping[str, FamilySpec], *, sampler: str, portfolio: bool, seed: int) -> None:
-        if sampler not in SAMPLERS:
-            raise ConfigError(
-                f"search.sampler={sampler}: unknown{nearest(sampler, SAMPLERS)} Known: {', '.join(SAMPLERS)}"
-            )
         self._specs = dict(sorted(specs.items(), key=lambda item: (item[1].priority, item[0])))
         self._rng = np.random.default_rng(seed)
         self._seen: set[str] = set()

@@ -20,8 +20,8 @@ from automl.search.propose import Proposer
 
 _MARGIN = 1.3  # a trial is started if the time left is this much more than its family has needed
 _GRACE = 2.0  # seconds beyond the deadline after which a job is killed
-_SHARE = 0.5  # of the time left, for one trial, while few trials have a result
-_FEW = 3
+_SHARE = 0.25  # of the time left, for one trial, while few trials have a result
+_FEW = 4
 
 
 @dataclass

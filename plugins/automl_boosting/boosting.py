@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -68,7 +70,7 @@ class Boosting(BaseEstimator):
         ------
         ValueError : one class only, or a target that the metric does not allow.
         """
-        stopper = Stopper(deadline, rows=len(X))
+        end = math.inf if deadline is None else time.perf_counter() + deadline
         X, y = validate_data(self, X, y, dtype=np.float32, order="C", ensure_all_finite="allow-nan")
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         self.target_ = self._learn_target(y)
@@ -77,6 +79,7 @@ class Boosting(BaseEstimator):
             held = self.target_.rows(self._matrix(validation[0]), np.asarray(validation[1]))
             held = held if len(held.y) else None
         self.categories_ = {int(column): int(levels) for column, levels in (categories or {}).items()}
+        stopper = Stopper(end, rows=len(X))
         self.model_ = self._train(train, held, self.target_.loss, stopper)
         self.n_estimators_ = stopper.best_round
         return self
@@ -169,7 +172,9 @@ class BoostedClassifier(ClassifierMixin):
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest label: (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        shares = self.predict_proba(X)
+        labels: np.ndarray = self.classes_[shares.argmax(axis=1)]
+        return labels
 
     def _learn_target(self, y: np.ndarray) -> Labels:
         check_classification_targets(y)
@@ -183,8 +188,9 @@ class BoostedRegressor(RegressorMixin):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted values: float64 (n,)."""
-        answer: np.ndarray = self.target_.restore(self._answer(X))
-        return answer
+        raw = self._answer(X)
+        values: np.ndarray = self.target_.restore(raw)
+        return values
 
     def _learn_target(self, y: np.ndarray) -> Quantity:
         return Quantity.learn(np.asarray(y, dtype=np.float64), self.metric)

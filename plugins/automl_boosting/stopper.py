@@ -7,11 +7,11 @@ import time
 
 
 class Stopper:
-    """Asked after every round; its clock starts when it is made.
+    """Asked after every round.
 
     Parameters
     ----------
-    deadline : seconds from now, or None.
+    end : when to stop, as `time.perf_counter` tells the time; infinity for never.
     rows : training rows; fewer rows make for noisier losses and ask for more patience.
 
     Attributes
@@ -19,11 +19,11 @@ class Stopper:
     best_round : rounds done when the loss was lowest, or all of them where there is no loss to watch; at least 1.
     """
 
-    def __init__(self, deadline: float | None, rows: int) -> None:
+    def __init__(self, end: float, rows: int) -> None:
         self.best_round = 1
         self._best = math.inf
         self._patience = max(20.0, 300 * min(1.0, 10_000 / rows))
-        self._end = math.inf if deadline is None else time.perf_counter() + deadline
+        self._end = end
         self._last: float | None = None
 
     def stop(self, rounds: int, loss: float | None = None) -> bool:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -36,18 +37,24 @@ def spec_of(plugin: ModuleType, family: Family) -> FamilySpec:
     return FamilySpec(said.get("params", {}), space, tuple(said.get("portfolio", ())), said["priority"])
 
 
-def in_fresh_process(family: Family, kind: str, folder, X: np.ndarray) -> np.ndarray:
-    """What the saved model answers in a process that has not seen its training."""
-    np.save(folder / "X.npy", X)
-    place = family.load(kind)
-    method = "predict" if kind == "regression" else "predict_proba"
-    code = (
-        "import sys; from pathlib import Path; import numpy as np\n"
-        f"from {place.__module__} import {place.__name__} as Estimator\n"
-        "folder = Path(sys.argv[1])\n"
-        f"np.save(folder / 'answer.npy', Estimator.load(folder).{method}(np.load(folder / 'X.npy')))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
-    return np.load(folder / "answer.npy")
+def answer(model, X: np.ndarray) -> np.ndarray:
+    """Probabilities of a classifier, values of a regressor."""
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
+
+
+def check_travels(folder: Path, *models: tuple[object, np.ndarray]) -> None:
+    """Save models; load them in a process that has not seen their training: each must give the same bits for its X."""
+    expected = []
+    code = "import numpy as np; from pathlib import Path\n"
+    for i, (model, X) in enumerate(models):
+        at = folder / str(i)
+        model.save(at)
+        expected.append(answer(model, X))
+        np.save(at / "X.npy", X)
+        cls, method = type(model), "predict_proba" if hasattr(model, "predict_proba") else "predict"
+        code += f"from {cls.__module__} import {cls.__name__}; at = Path('{i}')\n"
+        code += f"np.save(at / 'answer.npy', {cls.__name__}.load(at).{method}(np.load(at / 'X.npy')))\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for i, here in enumerate(expected):
+        assert (np.load(folder / str(i) / "answer.npy") == here).all(), models[i]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import skops.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.base import clone
@@ -30,6 +30,7 @@ def test_classes_get_their_weighted_shares():
 
 
 @pytest.mark.parametrize("metric", LOSSES)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_no_other_constant_is_better_for_the_metric(metric, data):
     n = data.draw(st.integers(1, 12))

@@ -1,15 +1,17 @@
 """The boosters: sensible on real data, early and timely stopping, categories, and models that travel."""
 
+import math
 import time
 
 import numpy as np
 import pytest
-from conftest import in_fresh_process, spec_of
+from conftest import answer, check_travels, spec_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 import automl_boosting
 from automl import DataWarning
@@ -23,10 +25,6 @@ each = pytest.mark.parametrize("name", FAMILIES)
 def build(name, kind, metric="", **params):
     params = {"n_estimators": 30, **({"depth": 4} if name == "catboost" else {}), **params}
     return FAMILIES[name].build(kind, params, task=kind, metric=metric, random_state=3, n_jobs=2)
-
-
-def answer(model, X):
-    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
 
 
 def with_categories(n=600, seed=0):
@@ -67,29 +65,29 @@ def test_every_candidate_learns_and_is_inside_the_space(name, kind, tables):
 
 
 @each
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_model_answers_the_same_bits_elsewhere(name, kind, tables, tmp_path, monkeypatch, capfd):
+def test_saved_models_answer_the_same_bits_elsewhere_and_leave_nothing_else(name, tables, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    X, X_test, y, y_test = tables[kind]
-    model = build(name, kind).fit(X, y, validation=(X_test, y_test))
+    models = []
+    for kind in KINDS:
+        X, X_test, y, y_test = tables[kind]
+        models.append((build(name, kind).fit(X, y, validation=(X_test, y_test)), X_test))
+    X, y, categories = with_categories()
+    strange = X.copy()
+    strange[:40, 1], strange[40:80, 1], strange[80:90] = 500, np.nan, np.nan
+    models.append((build(name, "binary").fit(X, y, categories=categories), strange))
+    for model, X in models:
+        assert np.isfinite(answer(model, X)).all()
+        assert (answer(model, X[:1]) == answer(model, X)[:1]).all()
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
-    folder = tmp_path / "model"
-    model.save(folder)
-    assert (in_fresh_process(FAMILIES[name], kind, folder, X_test) == answer(model, X_test)).all()
-    assert (answer(model, X_test[:1]) == answer(model, X_test)[:1]).all()
+    check_travels(tmp_path, *models)
 
 
 @each
-def test_categories_are_not_numbers_and_travel_too(name, tmp_path):
+def test_categories_are_not_numbers(name):
     X, y, categories = with_categories()
     plain, knowing = (build(name, "binary", n_estimators=5).fit(X, y, categories=said) for said in (None, categories))
     assert metrics.log_loss(y, knowing.predict_proba(X)) < metrics.log_loss(y, plain.predict_proba(X))
-    knowing.save(tmp_path)
-    strange = X.copy()
-    strange[:40, 1], strange[40:80, 1], strange[80:90] = 500, np.nan, np.nan
-    assert (in_fresh_process(FAMILIES[name], "binary", tmp_path, strange) == knowing.predict_proba(strange)).all()
-    assert np.isfinite(knowing.predict_proba(strange)).all()
 
 
 @each
@@ -181,6 +179,13 @@ def test_classes_with_gaps_and_labels_of_any_type(name, tables, tmp_path):
 
 
 @each
+def test_predicting_before_fitting_is_an_error(name):
+    for kind in KINDS:
+        with pytest.raises(NotFittedError):
+            build(name, kind).predict(np.zeros((1, 2)))
+
+
+@each
 def test_one_class_is_an_error_that_says_so(name):
     with pytest.raises(ValueError, match=r"only one class, .*1"):
         build(name, "binary").fit(np.zeros((5, 2)), np.ones(5, dtype=np.int64))
@@ -193,7 +198,7 @@ def test_a_logarithmic_metric_refuses_targets_without_a_logarithm(name):
 
 
 @each
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     X=arrays(np.float32, (12, 3), elements=st.one_of(st.just(np.nan), st.floats(-(2**100), 2**100, width=32))),
     y=arrays(np.float64, 12, elements=st.floats(-1e9, 1e9)),
@@ -207,7 +212,7 @@ def test_any_numbers_and_gaps_give_finite_answers(name, X, y):
 
 def test_patience_grows_with_the_best_round_and_shrinks_with_rows():
     def stopped_at(best, rows):
-        stopper = Stopper(None, rows)
+        stopper = Stopper(math.inf, rows)
         return next(i for i in range(1, 10_000) if stopper.stop(i, abs(i - best)))
 
     assert stopped_at(10, rows=1_000) == 10 + 300 + 1
