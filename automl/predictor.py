@@ -109,7 +109,7 @@ class Predictor:
         if lost := int((~known).sum()):
             warnings.warn(f"{lost} rows without a label were left out", DataWarning, stacklevel=2)
         y = self.task.encode(target.filter(known))
-        answer = self._blend(self._table(table.filter(known)))
+        answer = self._blend(self._table(table.filter(known).drop(self.task.target)))
         names = dict.fromkeys([self.task.metric, *metrics])
         return {name: resolve(name, self.task.kind, self._registry.metrics).score(y, answer) for name in names}
 

@@ -71,6 +71,8 @@ def read(source: Any, readers: Mapping[str, Reader]) -> pl.DataFrame:
 
 
 def _with_rows(table: pl.DataFrame, where: str) -> pl.DataFrame:
+    # The row labels that pandas writes into Parquet and Arrow: no column of the user's, as they are none in a frame.
+    table = table.drop([name for name in table.columns if re.fullmatch(r"__index_level_\d+__", name)])
     if table.width == 0:
         raise DataError(f"{where}: 0 feature(s) (shape={table.shape}) while a minimum of 1 is required.")
     if table.height == 0:

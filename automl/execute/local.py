@@ -101,6 +101,8 @@ class _Worker:
         variables = dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), str(threads)
         )
+        # GNU OpenMP's threads spin while they wait; beside any other busy process that makes a fit many times slower.
+        variables["OMP_WAIT_POLICY"] = "passive"
         with (folder / "workers.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "automl.execute.worker", str(folder)],

@@ -283,3 +283,10 @@ def test_any_bytes_are_a_table_or_a_clear_error(tmp_path_factory, content):
         assert read(path).height >= 1
     except DataError as error:
         assert str(path) in str(error)  # noqa: PT017  either is right; a crash is not
+
+
+def test_the_index_that_pandas_writes_is_no_column(tmp_path):
+    frame = pd.DataFrame({"a": [1, 2, 3]}).iloc[[2, 0]]
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert "__index_level_0__" in pl.read_parquet(tmp_path / "t.parquet").columns
+    assert get(tmp_path / "t.parquet").columns == ["a"]

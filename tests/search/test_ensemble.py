@@ -1,0 +1,132 @@
+"""Ensemble selection: complementary members are found, and the result is never worse than the best member."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automl.errors import ConfigError, NoModelError
+from automl.metrics import Metric, automl_metrics
+from automl.search.ensemble import blend, select
+
+METRICS = {metric.name: metric for metric in automl_metrics()}
+RMSE = METRICS["rmse"]
+
+
+def noisy(y, scale, seed):
+    return (y + scale * np.random.default_rng(seed).normal(size=len(y))).astype(np.float32)
+
+
+def test_complementary_members_share_the_weight():
+    y = np.random.default_rng(0).normal(size=500)
+    off = np.random.default_rng(1).normal(size=500)
+    weights = select([y + off, noisy(y, 3, 2), y - off], y, RMSE)
+    assert weights.tolist() == [0.5, 0, 0.5]
+    assert RMSE.score(y, blend([y + off, np.full(500, np.nan), y - off], weights)) == pytest.approx(0)
+
+
+def test_one_member_has_all_the_weight():
+    assert select([np.ones(5)], np.arange(5.0), RMSE).tolist() == [1.0]
+
+
+def test_one_round_gives_the_best_member():
+    y = np.random.default_rng(0).normal(size=300)
+    members = [noisy(y, scale, i) for i, scale in enumerate([2, 1, 1.1])]
+    assert select(members, y, RMSE, rounds=1).tolist() == [0, 1, 0]
+
+
+def test_equals_are_not_taken_beside_each_other():
+    y = np.random.default_rng(0).integers(0, 2, 200)
+    proba = np.random.default_rng(1).dirichlet([1, 1], 200)
+    assert select([proba] * 4, y, METRICS["roc_auc"]).tolist() == [1, 0, 0, 0]
+    # Every mixture of these has the accuracy of the first alone: nothing is gained by a second one.
+    right = np.eye(2)[y] * 0.2 + 0.4
+    assert select([right, np.eye(2)[y]], y, METRICS["accuracy"]).tolist() == [1, 0]
+
+
+def test_members_whose_score_is_not_a_number_are_skipped():
+    y = np.random.default_rng(0).normal(size=100)
+    lost = np.full(100, np.nan)
+    assert select([lost, noisy(y, 1, 1)], y, RMSE).tolist() == [0, 1]
+    with pytest.raises(NoModelError, match="rmse is not defined for the predictions of any of the 1 trials"):
+        select([lost], y, RMSE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 10**6), st.sampled_from(["log_loss", "brier", "rmse", "mae"]), st.booleans())
+def test_never_worse_than_the_best_member(members, seed, name, weighted):
+    rng, metric = np.random.default_rng(seed), METRICS[name]
+    weight = rng.uniform(0.1, 2, 60) if weighted else None
+    if metric.takes == "proba":
+        y = rng.integers(0, 3, 60)
+        predictions = [rng.dirichlet([1, 1, 1], 60).astype(np.float32) for _ in range(members)]
+    else:
+        y = rng.normal(size=60)
+        predictions = [noisy(y, rng.uniform(0.1, 3), seed + i) for i in range(members)]
+    weights = select(predictions, y, metric, weight, rounds=15)
+    assert weights.sum() == pytest.approx(1)
+    assert (weights >= 0).all()
+    blended = metric.loss(metric.score(y, blend(predictions, weights), weight))
+    assert blended <= min(metric.loss(metric.score(y, p, weight)) for p in predictions) + 1e-9
+    assert np.array_equal(weights, select(predictions, y, metric, weight, rounds=15))
+
+
+def test_of_many_members_only_the_best_take_part():
+    y = np.random.default_rng(0).normal(size=200)
+    members = [noisy(y, 3, i) for i in range(30)] + [noisy(y, 1, 100 + i) for i in range(50)]
+    weights = select(members, y, RMSE, rounds=30)
+    assert weights[:30].sum() == 0
+    assert np.count_nonzero(weights) > 5
+
+
+def test_of_many_rows_a_sample_is_looked_at_that_has_the_rare_class():
+    y = np.zeros(120_000, int)
+    y[:3] = 1
+    rng = np.random.default_rng(0)
+    seen = []
+
+    def counted(truth, proba, weight):
+        seen.append((len(truth), int(truth.sum()), len(weight)))
+        return METRICS["roc_auc"].score(truth, proba, weight)
+
+    metric = Metric("counted", counted, True, {"binary"}, "proba")
+    predictions = [rng.dirichlet([1, 1], 120_000) for _ in range(2)]
+    weights = select(predictions, y, metric, np.ones(120_000), rounds=3, seed=5)
+    assert {(positives, weighted - rows) for rows, positives, weighted in seen} == {(3, 0)}
+    assert all(abs(rows - 50_000) < 10 for rows, _, _ in seen)
+    assert np.array_equal(weights, select(predictions, y, metric, np.ones(120_000), rounds=3, seed=5))
+
+
+def test_predictions_may_be_memory_mapped(tmp_path):
+    y = np.random.default_rng(0).normal(size=100)
+    members = [noisy(y, 1, i) for i in range(3)]
+    for i, member in enumerate(members):
+        np.save(tmp_path / f"{i}.npy", member)
+    mapped = [np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i in range(3)]
+    weights = select(mapped, y, RMSE)
+    assert np.array_equal(weights, select(members, y, RMSE))
+    assert np.array_equal(blend(mapped, weights), blend(members, weights))
+
+
+def test_after_the_deadline_the_best_so_far_is_returned():
+    y = np.random.default_rng(0).normal(size=100)
+
+    def slow(truth, value, weight):
+        time.sleep(0.01)
+        return RMSE.score(truth, value, weight)
+
+    metric = Metric("slow", slow, False, {"regression"}, "value")
+    members = [noisy(y, 1, i) for i in range(10)]
+    start = time.monotonic()
+    weights = select(members, y, metric, rounds=1000, deadline=start + 0.3)
+    assert time.monotonic() - start < 1
+    assert weights.sum() == pytest.approx(1)
+    assert np.count_nonzero(weights) > 1
+    assert select(members, y, metric, deadline=start).tolist() == [1] + [0] * 9
+
+
+def test_no_rounds_are_refused():
+    with pytest.raises(ConfigError, match=r"search\.ensemble=0"):
+        select([np.ones(3)], np.ones(3), RMSE, rounds=0)
