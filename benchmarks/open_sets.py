@@ -21,7 +21,21 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 METRIC = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
-FIELDS = ["dataset", "metric", "test", "fold", "low", "high", "wall_s", "trials", "members", "mb", "files", "code", "said"]
+FIELDS = [
+    "dataset",
+    "metric",
+    "test",
+    "fold",
+    "low",
+    "high",
+    "wall_s",
+    "trials",
+    "members",
+    "mb",
+    "files",
+    "code",
+    "said",
+]
 
 
 def main() -> None:
@@ -34,7 +48,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("overrides", nargs="*", help="further config, key=value")
     args = parser.parse_args()
-    catalog = {entry["name"]: entry for entry in json.loads((args.data / "catalog.json").read_text()) if "target" in entry}
+    catalog = {
+        entry["name"]: entry for entry in json.loads((args.data / "catalog.json").read_text()) if "target" in entry
+    }
     names = list(catalog) if args.datasets == "all" else args.datasets.split(",")
     rows = []
     for name in names:
@@ -59,13 +75,30 @@ def cell(data: Path, entry: dict, budget: float, seed: int, overrides: list[str]
         at = Path(folder)
         train.to_parquet(at / "train.parquet")
         said = [f"target={entry['target']}", f"task={entry['task']}", f"metric={METRIC[entry['task']]}"]
-        command = ["fit", "train.parquet", *said, f"budget={budget}", f"seed={seed}", "run.dir=run", "run.progress=lines"]
+        command = [
+            "fit",
+            "train.parquet",
+            *said,
+            f"budget={budget}",
+            f"seed={seed}",
+            "run.dir=run",
+            "run.progress=lines",
+        ]
         start = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "automl.cli", *command, *overrides], cwd=at, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "automl.cli", *command, *overrides],
+            cwd=at,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         wall = time.perf_counter() - start
-        row = {"dataset": entry["name"], "metric": METRIC[entry["task"]], "wall_s": round(wall, 1), "code": done.returncode}
+        row = {
+            "dataset": entry["name"],
+            "metric": METRIC[entry["task"]],
+            "wall_s": round(wall, 1),
+            "code": done.returncode,
+        }
         row["said"] = (done.stderr.strip().splitlines() or [""])[-1][:200]
         if done.returncode:
             return row

@@ -15,7 +15,14 @@ from automl.cli import main
 from automl.predictor import load
 from automl.run import Run
 
-QUICK = ["executor=inprocess", "families=[linear]", "budget.trials=1", "budget=20s", "split=holdout", "run.progress=quiet"]
+QUICK = [
+    "executor=inprocess",
+    "families=[linear]",
+    "budget.trials=1",
+    "budget=20s",
+    "split=holdout",
+    "run.progress=quiet",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -287,7 +294,17 @@ def test_ctrl_c_keeps_the_best_so_far(capsys):
     frame(400).write_csv("train.csv")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen(
-        [sys.executable, "-m", "automl.cli", "fit", "train.csv", "target=y", "run.dir=out", "budget=2m", "families=[linear]"],
+        [
+            sys.executable,
+            "-m",
+            "automl.cli",
+            "fit",
+            "train.csv",
+            "target=y",
+            "run.dir=out",
+            "budget=2m",
+            "families=[linear]",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -308,7 +325,15 @@ def test_ctrl_c_keeps_the_best_so_far(capsys):
 
 def test_when_every_model_fails_the_baseline_is_kept_and_the_causes_are_said(capsys, unruly):
     frame().write_csv("train.csv")
-    code = call("fit", "train.csv", "target=y", "run.dir=out", *QUICK, "families=[unruly]", "++family.unruly.params={mode: raise}")
+    code = call(
+        "fit",
+        "train.csv",
+        "target=y",
+        "run.dir=out",
+        *QUICK,
+        "families=[unruly]",
+        "++family.unruly.params={mode: raise}",
+    )
     assert code == 4
     assert "I will not learn this" in capsys.readouterr().err
     assert [m.family for m in load("out").members] == ["baseline"]

@@ -22,7 +22,15 @@ def test_budget_alone_is_its_time():
 
 
 def test_groups_and_open_keys_need_no_plus():
-    config = compose(["data=breast_cancer", "split=group", "split.column=user", "family.lightgbm.params.max_bin=63", "data.roles.age=category"])
+    config = compose(
+        [
+            "data=breast_cancer",
+            "split=group",
+            "split.column=user",
+            "family.lightgbm.params.max_bin=63",
+            "data.roles.age=category",
+        ]
+    )
     assert config.target == "target"
     assert (config.split.kind, config.split.column) == ("group", "user")
     assert config.family["lightgbm"].params["max_bin"] == 63
@@ -100,7 +108,9 @@ def test_a_sweep_composes_without_the_swept_keys():
     assert load(shorthand(["seed=1,2,3", "budget=1m,5m"]), sweep=True) is not None
 
 
-@pytest.mark.parametrize(("said", "value"), [(90, 90), ("90", 90), ("1.5m", 90), ("1h30m", 5400), ("500ms", 0.5), ("2d", 172800)])
+@pytest.mark.parametrize(
+    ("said", "value"), [(90, 90), ("90", 90), ("1.5m", 90), ("1h30m", 5400), ("500ms", 0.5), ("2d", 172800)]
+)
 def test_durations(said, value):
     assert seconds(said) == value
 

@@ -102,7 +102,9 @@ def test_two_distributions_with_one_plugin_name_are_an_error(install_plugin):
 
 
 def test_allow_deny_autoload_and_the_environment_choose(monkeypatch):
-    assert loaded(allow=("linear",)).families.keys() == {f.name for f in loaded().families.values() if f.plugin == "linear"}
+    assert loaded(allow=("linear",)).families.keys() == {
+        f.name for f in loaded().families.values() if f.plugin == "linear"
+    }
     assert loaded(deny=("boosting",)).plugins["boosting"].reason == "in plugins.deny"
     assert not loaded(autoload=False).families
     monkeypatch.setenv("AUTOML_PLUGINS", "forest, baseline")
@@ -130,7 +132,9 @@ def test_a_listener_that_raises_is_named_and_the_others_hear(install_plugin):
         """,
     )
     registry = loaded()
-    assert registry.emit("run_finished", run="a run") == ["plugin 'noisy', hook automl_run_finished: ValueError: no tracker"]
+    assert registry.emit("run_finished", run="a run") == [
+        "plugin 'noisy', hook automl_run_finished: ValueError: no tracker"
+    ]
     assert sys.modules["noisy"].heard == ["a run"]
 
 

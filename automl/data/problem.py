@@ -95,13 +95,13 @@ class Problem:
     @cached_property
     def y(self) -> np.ndarray:
         """The encoded target (n,), memory-mapped."""
-        return np.load(self.folder / "y.npy", mmap_mode="r")
+        return np.load(self.folder / "y.npy", mmap_mode="c")
 
     @cached_property
     def weight(self) -> np.ndarray | None:
         """Sample weights (n,), memory-mapped, or None."""
         file = self.folder / "weight.npy"
-        return np.load(file, mmap_mode="r") if file.exists() else None
+        return np.load(file, mmap_mode="c") if file.exists() else None
 
     def fold(self, i: int) -> Fold:
         """The rows of fold `i`."""
@@ -171,8 +171,9 @@ def _store(path: Path, rows: Any) -> None:
 
 
 def _fetch(path: Path) -> Any:
+    # Copy on write: some of scikit-learn's compiled code refuses arrays that are read-only, though it never writes.
     frame = path.with_suffix(".arrow")
-    return _mapped(frame) if frame.exists() else np.load(path.with_suffix(".npy"), mmap_mode="r")
+    return _mapped(frame) if frame.exists() else np.load(path.with_suffix(".npy"), mmap_mode="c")
 
 
 def _mapped(file: Path) -> pl.DataFrame:
