@@ -109,7 +109,7 @@ class Predictor:
         if lost := int((~known).sum()):
             warnings.warn(f"{lost} rows without a label were left out", DataWarning, stacklevel=2)
         y = self.task.encode(target.filter(known))
-        answer = self._blend(self._table(table.filter(known).drop(self.task.target)))
+        answer = self._blend(self._table(table.filter(known)))
         names = dict.fromkeys([self.task.metric, *metrics])
         return {name: resolve(name, self.task.kind, self._registry.metrics).score(y, answer) for name in names}
 
@@ -145,7 +145,9 @@ class Predictor:
         return final
 
     def _table(self, data: Any) -> pl.DataFrame:
-        table, notes = self.schema.apply(read(data, self._registry.readers))
+        # The target may be there: predicting the rows that were fitted is no surprise worth a warning.
+        given = read(data, self._registry.readers).drop(self.task.target, strict=False)
+        table, notes = self.schema.apply(given)
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=3)
         return table
