@@ -74,7 +74,7 @@ class Forest(BaseEstimator):
         """
         start = time.perf_counter()
         X, y = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
-        forest = self._forest()
+        forest = self._forest(len(X))
         batch = self.n_estimators if deadline is None else min(self.n_estimators, effective_n_jobs(self.n_jobs))
         forest.set_params(n_estimators=batch)
         while True:
@@ -95,8 +95,10 @@ class Forest(BaseEstimator):
             self.classes_ = forest.classes_
         return self
 
-    def _forest(self) -> Any:
+    def _forest(self, rows: int) -> Any:
         said = {name: value for name, value in self.get_params().items() if value is not None}
+        if said.get("max_leaf_nodes", 0) >= rows:  # no limit then, and scikit-learn grows unlimited trees faster
+            del said["max_leaf_nodes"]
         return type(self).grower(**{**self.tuned, **said, "warm_start": True})
 
     def _mean(self, X: Any) -> np.ndarray:

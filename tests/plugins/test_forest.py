@@ -97,6 +97,7 @@ def test_a_damaged_tree_is_refused(array, tables, tmp_path):
     build("extra_trees", "binary", n_estimators=2).fit(X, y).save(tmp_path)
     with np.load(tmp_path / "trees.npz") as file:
         arrays = dict(file)
+    arrays[array] = arrays[array].astype(np.int64)
     arrays[array][0] = 10**6
     np.savez(tmp_path / "trees.npz", **arrays)
     with pytest.raises(ValueError, match="damaged tree"):
