@@ -73,6 +73,8 @@ class LightGBM(Boosting):
             # LightGBM would time both ways and choose, and so not give the same model twice.
             "force_row_wise" if rows > 50 * columns else "force_col_wise": True,
         }
+        if self.min_data_in_leaf is None:  # the tuned value is for large tables: few rows could not be split at all
+            params["min_data_in_leaf"] = min(params["min_data_in_leaf"], max(1, rows // 20))
 
         def after(env: Any) -> None:
             losses = env.evaluation_result_list
