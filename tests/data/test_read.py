@@ -286,7 +286,7 @@ def test_any_bytes_are_a_table_or_a_clear_error(tmp_path_factory, content):
 
 
 def test_the_index_that_pandas_writes_is_no_column(tmp_path):
-    frame = pd.DataFrame({"a": [1, 2, 3]}).iloc[[2, 0]]
+    frame = pd.DataFrame({"a": [1, 2, 3]}).iloc[[2, 0, 1]]
     frame.to_parquet(tmp_path / "t.parquet")
     assert "__index_level_0__" in pl.read_parquet(tmp_path / "t.parquet").columns
-    assert get(tmp_path / "t.parquet").columns == ["a"]
+    assert read(tmp_path / "t.parquet").columns == ["a"]
