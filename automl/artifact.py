@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +86,26 @@ def written_whole(final: Path) -> Iterator[Path]:
             f"cannot write {final}: {error.strerror or error}; choose another place or make room"
         ) from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong is told above
+            shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+
+class TemporaryFolder:
+    """A folder, at `path`, that is removed when nothing refers to this object any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="automl-"))
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child has a copy of the object, but the folder is its parent's
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def seal(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the manifest of a folder: `content`, and the sha256 of every file."""
-    files = {str(file.relative_to(folder)): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    files = {name: _sha256(folder / name) for name in _files(folder)}
     text = json.dumps({"format": FORMAT, **content, "files": files}, indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -104,14 +120,19 @@ def unseal(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest["files"]
-    except FileNotFoundError:
+        said = manifest["format"]
+        files = dict(manifest["files"]) if said == FORMAT else {}
+    except (FileNotFoundError, NotADirectoryError):
         raise StorageError(f"{folder} is no predictor: it has no {MANIFEST}") from None
+    except OSError as error:
+        raise StorageError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{folder / MANIFEST} is damaged: {error}") from error
-    if manifest.get("format") != FORMAT:
-        raise StorageError(f"{folder} has format {manifest.get('format')}; this automl reads format {FORMAT}")
-    present = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
+        raise StorageError(
+            f"{folder / MANIFEST} is damaged ({type(error).__name__}: {error}); copy the whole folder again"
+        ) from error
+    if said != FORMAT:
+        raise StorageError(f"{folder / MANIFEST} has format {said}; this automl reads format {FORMAT}")
+    present = set(_files(folder)) - {MANIFEST}
     if lost := sorted(files.keys() - present):
         raise StorageError(f"{folder}: file {lost[0]} is missing ({len(lost)} in all); copy the whole folder again")
     if strange := sorted(present - files.keys()):
@@ -120,6 +141,10 @@ def unseal(folder: Path) -> dict[str, Any]:
         if _sha256(folder / name) != digest:
             raise RefusedError(f"{folder}: file {name} was changed after it was saved; refused")
     return manifest
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
 
 
 def _sha256(file: Path) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.errors import INTERRUPTED, AutoMLError, ConfigError, nearest
 
 if TYPE_CHECKING:
+    from automl.config import Config
     from automl.run import Run
 
 HELP = """\
@@ -73,12 +78,11 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fit(arguments: list[str]) -> int:
-    """Compose with Hydra and run; `--help`, `--cfg`, `--multirun`, `--config-dir` are Hydra's own."""
-    from hydra._internal.utils import _run_hydra, get_args_parser
+    """Compose and run. What needs the whole of Hydra, such as `--help`, `--cfg` and sweeps, is handed to it."""
+    from hydra._internal.utils import get_args_parser
 
     from automl.compose import NAME, give, load, shorthand, typed
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here to be explained, not to Hydra's own printing
     parser = get_args_parser()
     parser.prog = "automl fit"
     parser.add_argument("--dry-run", action="store_true", help="Say what was inferred and what would run, and stop")
@@ -89,87 +93,98 @@ def _fit(arguments: list[str]) -> int:
     args = parser.parse_intermixed_args(arguments)
     args.overrides = shorthand(_with_data(args.overrides))
     if args.quiet:
-        args.overrides.append("run.progress=quiet")
-    name = give(args.config) if args.config else args.config_name or NAME
+        args.overrides += ["run.progress=quiet", *(["hydra/hydra_logging=none"] if args.multirun else [])]
+    if args.dry_run and args.multirun:
+        raise ConfigError("--dry-run says what one run would do; leave -m out, and name one value of each key")
+    name = give(args.config, args.overrides) if args.config else args.config_name or NAME
     args.config_name = None
-    if not (args.help or args.hydra_help or args.info):
+    asks = args.help or args.hydra_help or args.info or args.shell_completion
+    if not asks:
         composed = load(args.overrides, name, sweep=args.multirun, config_dir=args.config_dir)
+        config = typed(composed)  # what is wrong is said before Hydra says it
         if args.dry_run:
-            return _dry_run(typed(composed))
-    _extend_hydra(args.overrides)
-    job = _Job()
-    _run_hydra(args=args, args_parser=parser, task_function=job, config_path=None, config_name=name)
-    if job.error is not None:
-        raise job.error
-    return INTERRUPTED if job.interrupted else 0
+            from automl.plan import plan
+            from automl.screen import show_plan, wide_console
 
-
-class _Job:
-    """What Hydra runs, once or for each job of a sweep. Returns the loss (lower is better) for a sweeper."""
-
-    def __init__(self) -> None:
-        self.interrupted = False
-        self.error: AutoMLError | None = None
-
-    def __call__(self, composed: Any) -> float | None:
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
-        from automl.compose import typed
-        from automl.fit import fit
-        from automl.screen import Screen
-
-        config = typed(composed)
-        hydra = HydraConfig.get()
-        sweeping = hydra.mode == RunMode.MULTIRUN
-        if sweeping:
-            config.run.dir = str(Path(config.run.dir or hydra.sweep.dir) / str(hydra.job.num))
-        try:
-            run = fit(config, listeners=[Screen(config)])
-        except AutoMLError as error:
-            if sweeping:
-                raise
-            self.error = error  # Hydra would print its own words around it
-            return None
-        self.interrupted = run.status == "interrupted"
-        if run.score is None:
-            return None
-        return -run.score if run.maximize else run.score
-
-
-def _dry_run(config: Any) -> int:
-    """Say what was inferred, what would run, and what it would cost at most."""
-    from automl.plan import plan
-    from automl.screen import show_facts, wide_console
-
-    planned = plan(config)
-    console = wide_console()
-    show_facts(console, planned.facts, planned.notes)
-    folds = len(planned.split.folds)
-    console.print(f"\n{'family':<16} {'portfolio':>9} {'searched parameters'}", style="dim")
-    for name, spec in planned.families.items():
-        first = " (baseline)" if name == planned.baseline else ""
-        console.print(f"{name:<16} {len(spec.candidates):>9} {', '.join(spec.space) or 'none'}{first}", markup=False)
-    trials = "as many trials as fit" if config.budget.trials is None else f"at most {config.budget.trials} trials"
-    memory = "no memory limit" if config.memory is None else f"{config.memory / 1e6:,.0f} MB a worker"
-    console.print(
-        f"\ncost      at most {config.seconds:g} s, {trials}, {folds} fit{'s' * (folds > 1)} each, "
-        f"{config.executor.slots} x {planned.threads} cores, {memory}",
-        markup=False,
-    )
+            show_plan(wide_console(), plan(config))
+            return 0
+    if asks or args.cfg or args.multirun or any(o.lstrip("+~").startswith("hydra") for o in args.overrides):
+        _hand_to_hydra(args, parser, name)
+    else:
+        _run_one(config)
     return 0
+
+
+def _run_one(config: Config) -> Run:
+    """One run, told on screen; an interrupt is raised again once the best so far is saved."""
+    from automl.fit import fit
+    from automl.screen import Screen
+
+    run = fit(config, listeners=[Screen(config)])
+    if run.status == "interrupted":
+        raise KeyboardInterrupt
+    return run
+
+
+def _job(composed: Any) -> float | None:
+    """What Hydra runs, once or for each job of a sweep. Returns the loss (lower is better) for a sweeper."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from automl.compose import typed
+
+    config, hydra = typed(composed), HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        made = Path(hydra.sweep.dir, hydra.sweep.subdir)
+        with suppress(OSError):
+            made.rmdir()  # Hydra has made it, and a run makes its own
+        config.run.dir = str(Path(config.run.dir, str(hydra.job.num)) if config.run.dir else made)
+    run = _run_one(config)
+    if run.score is None:
+        return None
+    return -run.score if run.maximize else run.score
+
+
+def _hand_to_hydra(args: argparse.Namespace, parser: argparse.ArgumentParser, name: str) -> None:
+    from hydra._internal.utils import _run_hydra
+
+    from automl.compose import explained, registry_for, search_path
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here to be explained, not to Hydra's own printing
+    with explained(args.overrides):
+        path = search_path(registry_for(args.overrides), name).config_search_path
+        _search_path_plugin().folders = [e for e in path if e.provider not in ("hydra", "schema")]
+        _run_hydra(args=args, args_parser=parser, task_function=_job, config_path=None, config_name=name)
+
+
+@cache
+def _search_path_plugin() -> Any:
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class AutoMLSearchPath(SearchPathPlugin):
+        """Appends the config folders of core and plugins to the search path that Hydra makes for this run."""
+
+        folders: Sequence[Any] = ()
+
+        def manipulate_search_path(self, search_path: Any) -> None:
+            for element in self.folders:
+                search_path.append(element.provider, element.path)
+
+    Plugins.instance().register(AutoMLSearchPath)
+    return AutoMLSearchPath
 
 
 def _check(arguments: list[str]) -> int:
     """Lint a table before it is learned from; exit code 3 when something is an error."""
-    from automl.compose import compose, shorthand
+    from automl.compose import compose
     from automl.plan import check
 
     parser = _parser("check", "DATA target=COLUMN [key=value ...]")
     parser.add_argument("words", nargs="+", metavar="DATA key=value")
     parser.add_argument("--test", help="a table without the target, or with it, that will be predicted: is it alike?")
     args = parser.parse_intermixed_args(arguments)
-    config = compose(shorthand(_with_data(args.words)))
+    config = compose(_with_data(args.words))
     findings, facts = check(config, args.test)
     for name, fact in facts.items():
         print(f"{name:<9}{fact}")
@@ -178,7 +193,8 @@ def _check(arguments: list[str]) -> int:
         where = f"{finding.column}: " if finding.column else ""
         print(f"{finding.level:<9}{where}{finding.what}" + (f"\n         fix: {finding.fix}" if finding.fix else ""))
     counts = {level: sum(f.level == level for f in findings) for level in order}
-    print(f"\n{counts['error']} errors, {counts['warning']} warnings, {counts['info']} remarks")
+    said = {"error": "error", "warning": "warning", "info": "remark"}
+    print("\n" + ", ".join(f"{n} {said[level]}{'s' * (n != 1)}" for level, n in counts.items()))
     return 3 if counts["error"] else 0
 
 
@@ -269,18 +285,14 @@ def _show(arguments: list[str]) -> int:
 def _config(arguments: list[str]) -> int:
     import yaml
 
-    from automl.compose import compose, give, load, shorthand, typed
+    from automl.compose import compose
     from automl.run import plain
 
     parser = _parser("config", "[DATA] [key=value ...] [--config FILE]")
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--config", metavar="FILE")
     args = parser.parse_intermixed_args(arguments)
-    config = (
-        typed(load(shorthand(_with_data(args.words)), give(args.config)))
-        if args.config
-        else compose(_with_data(args.words))
-    )
+    config = compose(_with_data(args.words), config=args.config)
     print(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), end="")
     return 0
 
@@ -356,37 +368,21 @@ def _doctor(arguments: list[str]) -> int:
 
 def _with_data(words: Sequence[str]) -> list[str]:
     """Overrides, where words that are no `key=value` are the data: `train.csv` is `data.path=train.csv`."""
-    paths = [word for word in words if ("=" not in word or Path(word).exists()) and not word.startswith("~")]
+    paths = [word for word in words if _is_there(word) or ("=" not in word and not word.startswith("~"))]
     overrides = [word for word in words if word not in paths]
     if not paths:
         return overrides
-    quoted = ["'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'" for path in paths]
+    # Inside Hydra's quotes a backslash counts only before a quote and at the end.
+    quoted = ["'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + (m[2] and "\\'"), path) + "'" for path in paths]
     return [f"data.path={quoted[0] if len(quoted) == 1 else '[' + ','.join(quoted) + ']'}", *overrides]
 
 
-def _extend_hydra(overrides: Sequence[str]) -> None:
-    """Give Hydra our sweeper and the config folders of the plugins."""
-    from hydra.core.plugins import Plugins
-    from hydra.plugins.search_path_plugin import SearchPathPlugin
-
-    from automl.compose import registry_for, search_path
-    from automl.sweeper import AutoMLSweeper
-
-    ours = [e for e in search_path(registry_for(overrides)).config_search_path if e.provider not in ("hydra", "schema")]
-
-    class AutoMLSearchPath(SearchPathPlugin):
-        """Appends the folders to the search path that Hydra makes for this run."""
-
-        def manipulate_search_path(self, search_path: Any) -> None:
-            for element in ours:
-                search_path.append(element.provider, element.path)
-
-    Plugins.instance().register(AutoMLSearchPath)
-    Plugins.instance().register(AutoMLSweeper)
+def _is_there(word: str) -> bool:
+    return Path(word).exists() or (glob.has_magic(word) and any(glob.iglob(word)))
 
 
 def _parser(verb: str, usage: str) -> argparse.ArgumentParser:
-    doc = next(line for line in HELP.splitlines() if f"automl {verb}" in line or f" {verb} " in f"{line} ")
+    doc = next(line for line in HELP.splitlines() if line.startswith("  automl ") and f" {verb} " in f"{line} ")
     return argparse.ArgumentParser(
         prog=f"automl {verb}", usage=f"automl {verb} {usage}".strip(), description=doc.strip()
     )

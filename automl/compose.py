@@ -6,11 +6,11 @@ import dataclasses
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from automl.config import Config, FamilyConf, PluginsConf, keys
+from automl.config import Config, FamilyConf, PluginsConf, check, keys
 from automl.errors import ConfigError, RefusedError, nearest
 from automl.plugins import Registry, installed
 
@@ -30,20 +30,35 @@ def compose(overrides: Sequence[str] = (), *, config: str | Path | Mapping[str, 
     ConfigError : an unknown key or option, or a value of the wrong type; the message has the nearest right one.
     RefusedError : the config names a Python object to import (`_target_`).
     """
-    return typed(load(shorthand(overrides), give(config)))
+    said = tuple(shorthand(overrides))
+    if config is not None:
+        return typed(load(said, give(config, said)))
+    with explained(said):
+        registry = registry_for(said)
+    return typed(_loaded(said, registry))
+
+
+@lru_cache(maxsize=32)  # a grid search or a cross-validation composes the same again and again
+def _loaded(overrides: tuple[str, ...], _registry: Registry) -> Any:
+    return load(overrides)
 
 
 def load(overrides: Sequence[str], name: str = NAME, *, sweep: bool = False, config_dir: str | None = None) -> Any:
     """The composed config with Hydra's own node, before it is typed; `sweep` passes over the swept keys."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra.core.plugins import Plugins
+    from hydra.core.utils import setup_globals
     from hydra.types import RunMode
 
     Plugins.instance()  # registers Hydra's config sources
+    setup_globals()  # and its resolvers: ${now:...}
     with explained(overrides):
-        path = search_path(registry_for(overrides))
+        path = search_path(registry_for(overrides), name)
         if config_dir is not None:
-            path.config_search_path.insert(1, _element("command-line", Path(config_dir).absolute().as_uri()))
+            if not Path(config_dir).is_dir():
+                raise ConfigError(f"--config-dir {config_dir}: no such folder")
+            # Where Hydra itself puts it: after the installed configs, before the schema.
+            path.config_search_path.insert(-1, _element("command-line", Path(config_dir).absolute().as_uri()))
         mode = RunMode.MULTIRUN if sweep else RunMode.RUN
         # The public initialize() would change Hydra's global state, which belongs to the caller's own app.
         composed = ConfigLoaderImpl(path).load_configuration(name, list(overrides), run_mode=mode)
@@ -58,8 +73,9 @@ def typed(composed: Any) -> Config:
     job = OmegaConf.create({key: value for key, value in composed.items_ex(resolve=False) if key != "hydra"})
     with explained():
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), job))
-    config.seconds, config.memory  # noqa: B018  say now, not in a minute, that a value cannot be read
     assert isinstance(config, Config)
+    check(config)
+    config.seconds, config.memory  # noqa: B018  say now, not in a minute, that a value cannot be read
     return config
 
 
@@ -79,8 +95,12 @@ def registry_for(overrides: Sequence[str] = (), plugins: PluginsConf | None = No
     )
 
 
-def search_path(registry: Registry) -> Any:
-    """Hydra's search path: its own configs, ours, those of the plugins, the typed schema."""
+def search_path(registry: Registry, name: str = NAME) -> Any:
+    """Hydra's search path: its own configs, ours, those of the plugins, the typed schema.
+
+    A family that the config `name` states whole, as a run's config.yaml does, stands alone: its plugin's config is not
+    laid under it, or what the run had taken away would come back.
+    """
     from hydra import version
     from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
     from hydra.core.config_store import ConfigStore
@@ -88,8 +108,10 @@ def search_path(registry: Registry) -> Any:
     version.setbase("1.3")
     store = ConfigStore.instance()
     store.store("schema", Config, provider="automl")
-    named = [{f"family@family.{name}": name} for name in registry.families if _has_conf(registry, name)]
-    bare: dict[str, Any] = {name: {} for name in registry.families if not _has_conf(registry, name)}
+    whole = _whole_families(name)
+    laid = [family for family in registry.families if _has_conf(registry, family) and family not in whole]
+    named = [{f"family@family.{family}": family} for family in laid]
+    bare: dict[str, Any] = {family: {} for family in registry.families if family not in laid}
     store.store("installed", {"defaults": [*named, "_self_"], "family": bare}, provider="automl")
     path = ConfigSearchPathImpl()
     path.append("hydra", "pkg://hydra.conf")
@@ -99,8 +121,11 @@ def search_path(registry: Registry) -> Any:
     return path
 
 
-def give(config: str | Path | Mapping[str, Any] | None) -> str:
+def give(config: str | Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -> str:
     """Make a config file or mapping composable, and return the name that it has for Hydra.
+
+    Where an override chooses an option of a group (`split=holdout`), the option stands in for what the config says
+    of that group.
 
     Raises
     ------
@@ -123,22 +148,46 @@ def give(config: str | Path | Mapping[str, Any] | None) -> str:
     if not isinstance(said, DictConfig):
         raise ConfigError(f"config {str(config)!r} must be a mapping of config keys, not a list")
     refuse_targets(said)
+    chosen = {override.partition("=")[0] for override in overrides}
+    said = OmegaConf.create({key: value for key, value in said.items_ex(resolve=False) if key not in _GROUPS & chosen})
     with_defaults = said if "defaults" in said else OmegaConf.merge({"defaults": [NAME, "_self_"]}, said)
-    ConfigStore.instance().store("given", with_defaults, provider="automl")
-    return "given"
+    ConfigStore.instance().store(_GIVEN, with_defaults, provider="automl")
+    return _GIVEN
+
+
+_GIVEN = "given"
+_GROUPS = {"data", "split", "search", "executor"}
+
+
+def _whole_families(name: str) -> set[str]:
+    """The families of which a given config says everything that there is to say."""
+    from hydra.core.config_store import ConfigStore
+
+    if name != _GIVEN:
+        return set()
+    families = ConfigStore.instance().load(f"{_GIVEN}.yaml").node.get("family") or {}
+    wanted = {item.name for item in dataclasses.fields(FamilyConf)}
+    return {family for family, said in families.items() if isinstance(said, Mapping) and wanted <= set(said)}
 
 
 _OPEN = re.compile(r"(family\.\w+\.(params|space)|data\.roles)\.")
+_DIMENSION = re.compile(r"(\+*family\.\w+\.space\.\w+=\{)(\s*(int|float|choice)\s*:(?!\s*null).*)", re.DOTALL)
 
 
 def shorthand(overrides: Iterable[str]) -> list[str]:
-    """Overrides as Hydra wants them: `budget=1m` is `budget.time=1m`; keys that are open to new names need no `+`."""
+    """Overrides as Hydra wants them: `budget=1m` is `budget.time=1m`; keys that are open to new names need no `+`.
+
+    Hydra lays one mapping over another, so a dimension that is said in another form takes back the form it had.
+    """
     full = []
     for text in overrides:
         if text.startswith("budget="):
             text = f"budget.time={text.removeprefix('budget=')}"
         elif _OPEN.match(text):
             text = f"++{text}"
+        if found := _DIMENSION.match(text):
+            others = ", ".join(f"{form}: null" for form in ("int", "float", "choice") if form != found[3])
+            text = f"{found[1]}{others}, {found[2]}"
         full.append(text)
     return full
 
@@ -201,6 +250,10 @@ def explain(error: BaseException) -> str:
         return f"{group}={option}: no such option{nearest(option, options)} Options: {', '.join(options)}"
     if found := re.search(r"Could not override '([^'@]+)", text):
         return _unknown_key(found[1])
+    if "does not support sweep type" in text:
+        return "Hydra's own sweeper takes lists, choices and ranges; an interval needs hydra/sweeper=automl"
+    if found := re.search(r"Ambiguous value for argument '(.+?)'\n", text):
+        return f"{found[1]}: several values; a sweep over them needs -m, a list is key=[a,b]"
     if found := re.search(r"Cannot find primary config '([^']+)'", text):
         return f"no config {found[1]!r} in the config folders; check --config-name and --config-dir"
     if found := re.search(r"Error merging override (.+)", text):
@@ -216,7 +269,9 @@ def explain(error: BaseException) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    known = keys()
+    if key == "experiment":
+        return "no config folder has experiment/NAME.yaml: give yours by --config-dir FOLDER"
+    known = [name for name in keys() if name != key]
     if found := re.match(r"(family\.\w+\.)(\w+)", key):
         known = [f"{found[1]}{item.name}" for item in dataclasses.fields(FamilyConf)]
         key = found[0]

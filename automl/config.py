@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from automl.errors import ConfigError
+from automl.errors import ConfigError, nearest
 from automl.family import FamilySpec
 from automl.hookspecs import hookimpl
 from automl.space import parse
 
 
-def _key(doc: str) -> Any:
-    """A config key: its meaning is here, its default value is in conf/."""
-    return field(default="???", metadata={"doc": doc})  # OmegaConf's "must be given"
+def _key(doc: str, **bounds: Any) -> Any:
+    """A config key: its meaning and bounds (of JSON Schema) are here, its default value is in conf/."""
+    return field(default="???", metadata={"doc": doc, "bounds": bounds})  # OmegaConf's "must be given"
 
 
 @dataclass
@@ -40,7 +40,7 @@ class BudgetConf:
 
     time: Any = _key("seconds, or a duration such as 90s, 1m, 1h30m; `budget=1m` is short for `budget.time=1m`")
     memory: Any = _key("bytes that one worker may use, or a size such as 4GB; null for no limit")
-    trials: int | None = _key("how many trials at most; null for as many as the time allows")
+    trials: int | None = _key("how many trials at most; null for as many as the time allows", minimum=1)
 
 
 @dataclass
@@ -62,9 +62,10 @@ class SearchConf:
     portfolio: bool = _key("try the families' portfolios before any search")
     prune: float = _key(
         "drop a trial after a fold whose score is worse than the best trial's by this share of its gain "
-        "over the baseline; 0 for never"
+        "over the baseline; 0 for never",
+        minimum=0,
     )
-    ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial")
+    ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial", minimum=1)
 
 
 @dataclass
@@ -72,8 +73,8 @@ class ExecutorConf:
     """Where trials run."""
 
     kind: str = _key("a registered executor: local, inprocess, ...")
-    slots: int = _key("trials side by side")
-    threads: int | None = _key("cores for each trial; null to share the machine's among the slots")
+    slots: int = _key("trials side by side", minimum=1)
+    threads: int | None = _key("cores for each trial; null to share the machine's among the slots", minimum=1)
 
 
 @dataclass
@@ -81,7 +82,9 @@ class RunConf:
     """What a run leaves behind and says."""
 
     dir: str | None = _key("the run folder, which must not exist; null for runs/NAME-TIME")
-    progress: str = _key("auto (live on a terminal, else lines), live, lines or quiet")
+    progress: str = _key(
+        "auto (live on a terminal, else lines), live, lines or quiet", enum=["auto", "live", "lines", "quiet"]
+    )
 
 
 @dataclass
@@ -132,7 +135,7 @@ class Config:
     executor: ExecutorConf = field(default_factory=ExecutorConf)
     run: RunConf = field(default_factory=RunConf)
     plugins: PluginsConf = field(default_factory=PluginsConf)
-    seed: int = _key("the seed of splits, search and models")
+    seed: int = _key("the seed of splits, search and models", minimum=0, maximum=2**31 - 1001)
 
     @property
     def seconds(self) -> float:
@@ -178,6 +181,27 @@ def keys(schema: type = Config, prefix: str = "") -> list[str]:
 def json_schema(schema: type = Config) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the configs, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "automl", **_object(schema)}
+
+
+def check(config: Any, prefix: str = "") -> None:
+    """Refuse a value outside the bounds of its key.
+
+    Raises
+    ------
+    ConfigError : with the key and its bounds.
+    """
+    for item in dataclasses.fields(config):
+        value, bounds = getattr(config, item.name), item.metadata.get("bounds", {})
+        where = f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(value):
+            check(value, f"{where}.")
+        elif value is not None and bounds:
+            low, high = bounds.get("minimum", value), bounds.get("maximum", value)
+            if value not in (allowed := bounds.get("enum", [value])):
+                raise ConfigError(f"{where}={value}: must be one of {', '.join(allowed)}{nearest(value, allowed)}")
+            if not low <= value <= high:
+                limits = f"at least {low}" if value < low else f"at most {high}"
+                raise ConfigError(f"{where}={value}: must be {limits}")
 
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -230,6 +254,7 @@ def _object(schema: type) -> dict[str, Any]:
     properties = {
         item.name: {
             **_json_type(hints[item.name]),
+            **item.metadata.get("bounds", {}),
             **({"description": doc} if (doc := item.metadata.get("doc")) else {}),
         }
         for item in dataclasses.fields(schema)

@@ -46,13 +46,11 @@ def _gpus() -> str:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "none found (no nvidia-smi)"
-    asked = subprocess.run(
-        [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        asked = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"not known: {error}"
     return "; ".join(asked.stdout.strip().splitlines()) or f"nvidia-smi says: {asked.stderr.strip()[:200]}"
 
 

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-import weakref
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import polars as pl
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import ClassifierTags, RegressorTags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from automl.compose import compose
+from automl.artifact import TemporaryFolder
+from automl.compose import compose, registry_for
+from automl.config import Config
+from automl.data.frames import to_polars
 from automl.data.read import read
-from automl.errors import ConfigError, DataError
+from automl.data.schema import typed_target
+from automl.errors import ConfigError, DataError, DataWarning
 from automl.fit import fit
+from automl.plan import cores
 from automl.plugins import installed
 from automl.predictor import load
+from automl.task import infer_kind
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+def _gives_probabilities(model: AutoML) -> bool:
+    """Whether it has classes; before fit, whether it may turn out to have some."""
+    return model._known_kind != "regression"
 
 
 class AutoML(BaseEstimator):
@@ -35,11 +44,11 @@ class AutoML(BaseEstimator):
     task : "auto", "binary", "multiclass", "classification" or "regression".
     metric : "auto" (ROC AUC, log loss or RMSE), the name of a metric, or of a scikit-learn scorer.
     time_budget : seconds that fit may take.
-    families : families or plugins to race, by name; None for all that are installed.
-    n_jobs : cores to use; None for all.
+    families : families or plugins to race, by name, or one name; None for all that are installed.
+    n_jobs : cores to use; None or -1 for all, -2 for all but one.
     random_state : the seed, a whole number; None for the config's (0).
-    output_dir : the run folder, which must not exist. None for a temporary one that lives as long as this object:
-        keep the predictor by ``predictor_.save(path)``.
+    output_dir : the run folder, which must not exist. None for a temporary one that lives as long as this object or
+        its predictor: keep the predictor by ``predictor_.save(path)``. A pickle holds the predictor, and no run folder.
     config : a YAML file or a mapping of config keys laid over the defaults; the `config.yaml` of a run repeats it.
     overrides : Hydra overrides, as on the command line: ``["split=group", "budget.trials=20"]``. They win over
         `config`; the parameters above win over `config` where they are not at their defaults.
@@ -85,9 +94,9 @@ class AutoML(BaseEstimator):
 
         Parameters
         ----------
-        X : a pandas, Polars or Arrow table, an array (n, p), or the path of a file, with the target in it.
-        y : the target (n,), or the name of its column in X.
-        sample_weight : weights (n,), or None.
+        X : a pandas, Polars or Arrow table, an array (n, p), or the path (or paths) of files with the table.
+        y : the target (n,), or the name of its column in X. Labels come back in their type; missing ones are left out.
+        sample_weight : weights (n,), or None. Rows of weight zero are left out.
         groups : labels (n,) of groups that must not be split between training and validation, or None.
         target : the name of the target's column in X, another way to say `y` by name.
 
@@ -95,23 +104,32 @@ class AutoML(BaseEstimator):
         ------
         ConfigError, DataError : what is wrong and what would fix it; both are a ValueError.
         NoModelError : no model could be fitted.
+        StorageError : the run folder exists, or cannot be written.
         KeyboardInterrupt : after an interrupt; what was found so far is kept, and predict works.
+
+        Warns
+        -----
+        DataWarning : what was left out, lost or ignored, with its count.
         """
         if isinstance(y, str):
             target, y = y, None
-        source, labels = self._inputs(X, y, target)
-        config = compose(self._overrides(target), config=self.config)
-        folder = self.output_dir or self._temporary()
-        config.run.dir = str(folder)
-        run = fit(config, source, target=labels, weight=sample_weight, groups=groups)
-        self.run_ = run
+        config = compose(self._overrides(), config=self.config)
+        config.target = target or config.target
+        self._temporary = TemporaryFolder() if self.output_dir is None else None
+        config.run.dir = str(self._temporary.path / "run" if self._temporary else self.output_dir)
+        table, labels = _inputs(config, X, y)
+        run = fit(config, table, target=labels, weight=sample_weight, groups=groups)
         self.run_dir_ = run.folder
         self.predictor_ = load(run.folder)
+        self.predictor_.holds = self._temporary
         self.trials_ = run.trials
         self.failures_ = [t for t in run.trials if t.status not in ("ok", "pruned", "unfinished")]
         self.score_, self.interval_ = run.score, (run.low, run.high)
-        if run.task.classes:
-            self.classes_ = self.predictor_.classes_
+        self._board = run.leaderboard()
+        self._describe_input(named=table is None or _has_names(X))
+        if run.notes:
+            more = f"; and {len(run.notes) - 10} more: see {run.folder / 'log.jsonl'}" if len(run.notes) > 10 else ""
+            warnings.warn("; ".join(run.notes[:10]) + more, DataWarning, stacklevel=2)
         if run.status == "interrupted":
             raise KeyboardInterrupt("interrupted; the best predictor so far is kept")
         return self
@@ -121,8 +139,9 @@ class AutoML(BaseEstimator):
         check_is_fitted(self)
         return self.predictor_.predict(self._checked(X))
 
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities (n, classes), in the order of `classes_`."""
+        """Probabilities (n, classes), in the order of `classes_`; a regression has no such method."""
         check_is_fitted(self)
         return self.predictor_.predict_proba(self._checked(X))
 
@@ -131,13 +150,15 @@ class AutoML(BaseEstimator):
         from sklearn.metrics import accuracy_score, r2_score
 
         check_is_fitted(self)
+        if y is None or isinstance(y, str):
+            raise DataError("score wants the labels as y; predictor_.evaluate takes a table with the target in it")
         measure = accuracy_score if self.predictor_.task.classes else r2_score
         return float(measure(y, self.predict(X), sample_weight=sample_weight))
 
     def leaderboard(self) -> pd.DataFrame:
         """The run's trials, best first; see `automl.run.Run.leaderboard` for the columns."""
         check_is_fitted(self)
-        return self.run_.leaderboard()
+        return self._board.copy()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "predictor_")
@@ -148,23 +169,46 @@ class AutoML(BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         tags.non_deterministic = True  # as any search with a time budget
+        if self._known_kind == "regression":
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        elif self._known_kind != "auto":
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
         return tags
 
-    def _overrides(self, target: str | None) -> list[str]:
+    @property
+    def _known_kind(self) -> str:
+        """The task kind: that of the fitted predictor, or else as far as the parameters say it."""
+        return self.predictor_.task.kind if hasattr(self, "predictor_") else self._said_kind
+
+    @property
+    def _said_kind(self) -> str:
+        return self._kind if self.task == "auto" else self.task
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels in the order of the probability columns; a regression has no such attribute."""
+        check_is_fitted(self)
+        if not self.predictor_.task.classes:
+            raise AttributeError(f"{type(self).__name__} was fitted on a quantity, which has no classes")
+        return self.predictor_.classes_
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_temporary"}
+
+    def _overrides(self) -> list[str]:
         """The parameters as overrides, then the user's own, which win."""
         said = ["run.progress=quiet"]
-        kind = self._kind if self.task == "auto" else self.task
-        if kind != "auto":
-            said.append(f"task={kind}")
+        if self._said_kind != "auto":
+            said.append(f"task={self._said_kind}")
         if self.metric != "auto":
             said.append(f"metric={self.metric}")
         if self.time_budget != 60 or self.config is None:
             said.append(f"budget.time={self.time_budget}")
         if self.families is not None:
-            said.append(f"families={json.dumps(list(self.families))}")
+            said.append(f"families={json.dumps(_listed(self.families))}")
         if self.n_jobs is not None:
-            from automl.plan import cores
-
+            if self.n_jobs == 0:
+                raise ConfigError("n_jobs=0: say how many cores, or None or -1 for all of them")
             said.append(f"executor.threads={self.n_jobs if self.n_jobs > 0 else max(1, cores() + 1 + self.n_jobs)}")
         if self.random_state is not None:
             if not isinstance(self.random_state, int | np.integer):
@@ -172,54 +216,30 @@ class AutoML(BaseEstimator):
                     f"random_state={self.random_state!r}: a search wants a whole number, so that it can be repeated"
                 )
             said.append(f"seed={int(self.random_state)}")
-        if target is not None:
-            said.append(f"target={json.dumps(target)}")
-        return [*said, *self.overrides]
+        return [*said, *_listed(self.overrides)]
 
-    def _inputs(self, X: Any, y: Any, target: str | None) -> tuple[Any, pl.Series | None]:
-        """X as a table (or as the path or name that it is), and y as a series if it was given apart."""
-        if isinstance(X, str | Path) or (X is None and target is None and y is None):
-            return X, None
-        table = read(X, installed().readers)
-        self.n_features_in_ = table.width - (target is not None and target in table.columns)
-        if names := _names(X):
-            self.feature_names_in_ = np.array([name for name in names if name != target], dtype=object)
+    def _describe_input(self, *, named: bool) -> None:
+        """Set `n_features_in_` and, unless X was an array, `feature_names_in_`."""
+        columns = [column.name for column in self.predictor_.schema.columns]
+        self.n_features_in_ = len(columns)
+        if named:
+            self.feature_names_in_ = np.array(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        if target is not None:
-            return table, None
-        if y is None:
-            raise DataError(
-                "requires y to be passed, but the target y is None: give y, or target= with the name of its column"
-            )
-        return table, _series(y, classes=self._wants_classes)
-
-    @property
-    def _wants_classes(self) -> bool:
-        return (self._kind if self.task == "auto" else self.task) in ("binary", "multiclass", "classification")
 
     def _checked(self, X: Any) -> Any:
-        """X, refused where an array has another number of columns than at fit: it has no names to tell them apart."""
-        if isinstance(X, str | Path):
+        """X as a table; the columns of an array have no names, so their number must be right and their order counts."""
+        if _is_place(X):
             return X
         table = read(X, installed().readers)
-        names = _names(X)
-        if not names and hasattr(self, "n_features_in_") and table.width != self.n_features_in_:
-            raise DataError(
-                f"X has {table.width} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
-        if not names and hasattr(self, "feature_names_in_"):
-            table.columns = list(self.feature_names_in_)
+        if not _has_names(X):
+            if table.width != self.n_features_in_:
+                raise DataError(
+                    f"X has {table.width} features, but {type(self).__name__} is expecting "
+                    f"{self.n_features_in_} features as input"
+                )
+            table.columns = [column.name for column in self.predictor_.schema.columns]
         return table
-
-    def _temporary(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="automl-"))
-        self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return folder / "run"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name not in ("_cleanup", "run_")}
 
 
 class AutoMLClassifier(ClassifierMixin, AutoML):
@@ -234,28 +254,67 @@ class AutoMLRegressor(RegressorMixin, AutoML):
     _kind = "regression"
 
 
-def _names(X: Any) -> list[str] | None:
-    """The column names of a frame whose names are text; None for arrays."""
-    if not hasattr(X, "columns") and not hasattr(X, "column_names"):
-        return None
-    names = list(X.columns if not hasattr(X, "column_names") else X.column_names)
-    return names if all(isinstance(name, str) for name in names) else None
+def _is_place(X: Any) -> bool:
+    """Whether X says where data is: a path, or a list of paths."""
+    places = X if isinstance(X, list | tuple) else [X]
+    return bool(places) and all(isinstance(place, str | Path) for place in places)
 
 
-def _series(y: Any, *, classes: bool) -> pl.Series:
-    """A target given apart from its table as a series; infinities are refused, as they are no label to learn."""
+def _listed(said: str | Sequence[str]) -> list[str]:
+    return [said] if isinstance(said, str) else list(said)
+
+
+def _has_names(X: Any) -> bool:
+    """Whether X is a table whose columns have names of text; arrays and lists of rows have none."""
+    if isinstance(X, pd.DataFrame):
+        return all(isinstance(name, str) for name in X.columns)
+    return hasattr(type(X), "columns") or hasattr(type(X), "column_names")
+
+
+def _inputs(config: Config, X: Any, y: Any) -> tuple[pl.DataFrame | None, pl.Series | None]:
+    """X as a table, unless it is a path, which goes into the config; and the target, where it is not in that file."""
+    if _is_place(X):
+        config.data.path = [str(place) for place in X] if isinstance(X, list | tuple) else str(X)
+    if X is None or _is_place(X):
+        return None, None if y is None else _series(y, config)
+    table = read(X, registry_for(plugins=config.plugins).readers)
+    if y is not None:
+        return table, _series(y, config)
+    if config.target is None:
+        raise DataError(
+            "requires y to be passed, but the target y is None: give y, or target= with the name of its column"
+        )
+    if config.target not in table.columns:
+        return table, None  # the plan names the nearest
+    named = X[config.target] if isinstance(X, pd.DataFrame) else table[config.target]
+    return table.drop(config.target), _series(named, config)
+
+
+def _series(y: Any, config: Config) -> pl.Series:
+    """A target in memory as a series; infinities are refused, as they are no label to learn."""
+    if type(y).__module__.startswith("pyarrow"):
+        y = pl.Series(y)
     if isinstance(y, pl.Series):
-        return y
+        return _as_text(y, config)
     values = column_or_1d(np.asarray(y), warn=True)
     if values.dtype.kind == "c":
         raise DataError("Complex data not supported: y holds complex numbers")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if values.dtype.kind == "f":
         if np.isinf(values).any():
             raise DataError("Input y contains infinity or a value too large")
         if np.isnan(values).all():
             raise DataError("Input y contains NaN and nothing else")
-    if classes and values.dtype.kind in "fiub":
-        check_classification_targets(values[np.isfinite(values)] if values.dtype.kind == "f" else values)
-    if values.dtype.kind in "OUS":
-        return pl.Series([None if v is None or v != v else v for v in values.tolist()], strict=False)
-    return pl.Series(values)
+    if config.task in ("binary", "multiclass", "classification") and values.dtype.kind in "fiub":
+        check_classification_targets(values[~np.isnan(values)] if values.dtype.kind == "f" else values)
+    return _as_text(to_polars(values.reshape(-1, 1)).to_series(), config)
+
+
+def _as_text(labels: pl.Series, config: Config) -> pl.Series:
+    """Text labels stay text, also where they spell numbers: who gives "0" and "1" wants them back."""
+    labels = labels.alias(config.target or "target")
+    if labels.dtype != pl.String or config.task == "regression":
+        return labels
+    if config.task == "auto":
+        kind, _ = infer_kind(typed_target(labels, config.data.missing), labels.name)
+        return labels if kind == "regression" else labels.cast(pl.Categorical)
+    return labels.cast(pl.Categorical)

@@ -154,7 +154,15 @@ def _save_predictor(draft: Path, run: Run, planned: Plan, problem: Problem, chos
         for fold in folds:
             name, view = f"{trial.name}-{fold}", f"{family.eats}-{fold}"
             shutil.copytree(problem.trial_folder(trial.number, fold) / "model", draft / "members" / name)
-            members.append({"name": name, "family": trial.family, "view": view, "weight": trial.weight / len(folds)})
+            members.append(
+                {
+                    "name": name,
+                    "family": trial.family,
+                    "plugin": family.plugin,
+                    "view": view,
+                    "weight": trial.weight / len(folds),
+                }
+            )
             views.add((view, fold, family.eats))
     for view, fold, kind in sorted(views):
         shutil.copytree(problem.view_folder(kind, fold), draft / "views" / view, ignore=shutil.ignore_patterns("rows"))

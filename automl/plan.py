@@ -61,25 +61,25 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     """
     registry = registry_for(plugins=config.plugins)
     table = read(_source(config, source), registry.readers)
+    notes: list[str] = []
     if target is not None:
         name = config.target or "target"
         if len(target) != table.height:
             raise DataError(f"X has {table.height} rows and y has {len(target)}: inconsistent numbers of samples")
+        if name in table.columns:
+            notes.append(f"column {name} of X was left out: the target that was given apart has its name")
         table = table.drop(name, strict=False).with_columns(target.alias(name))
     else:
         name = _target_name(config, table)
-    table, extra, notes = _aside(config, table, {"weight": weight, "groups": groups})
-    table, labels, dropped = _known(table, name, config)
-    extra = {key: value[dropped] for key, value in extra.items()}
-    if lost := int((~dropped).sum()):
-        notes.append(f"{lost:,} rows without a {name} were left out")
+    _refuse_twice(config, weight, groups)
+    table, extra = _aside(config, table, {"weight": weight, "groups": groups}, notes)
+    table, labels, extra, weights = _counted(config, table, name, extra, notes)
 
     kind, why = infer_kind(labels, name, config.task)
     metric = resolve(config.metric, kind, registry.metrics)
     classes = classes_of(labels, config.positive) if kind != "regression" else ()
     task = Task(kind, name, metric.name, classes, why)
     y = task.encode(labels)
-    weights = _weights(extra.get("weight"), config.weight)
 
     schema = Schema.infer(table, roles=config.data.roles, drop=config.data.drop, missing=config.data.missing)
     typed, _ = schema.apply(table)
@@ -180,9 +180,21 @@ def _target_name(config: Config, table: pl.DataFrame) -> str:
     return config.target
 
 
+def _refuse_twice(config: Config, weight: Any, groups: Any) -> None:
+    if weight is not None and config.weight is not None:
+        raise ConfigError(f"weight={config.weight} names a column, and sample_weight was given too; say one of them")
+    said = config.split
+    if groups is not None and (said.kind not in ("auto", "group") or said.column is not None):
+        column = "" if said.column is None else f" split.column={said.column}"
+        raise ConfigError(
+            f"groups were given, which make a split by group, but the config says split={said.kind}{column}; "
+            "say one of them"
+        )
+
+
 def _aside(
-    config: Config, table: pl.DataFrame, given: Mapping[str, Any]
-) -> tuple[pl.DataFrame, dict[str, np.ndarray], list[str]]:
+    config: Config, table: pl.DataFrame, given: Mapping[str, Any], notes: list[str]
+) -> tuple[pl.DataFrame, dict[str, np.ndarray]]:
     """Take the columns that steer the task out of the features: weights, and the groups or folds of the split.
 
     The column of a split over time stays a feature too.
@@ -191,7 +203,6 @@ def _aside(
     for name, values in extra.items():
         if len(values) != table.height:
             raise DataError(f"{name} has {len(values)} values for {table.height} rows")
-    notes = []
     named = {"weight": config.weight, "split": config.split.column}
     for use, column in named.items():
         if column is None:
@@ -203,7 +214,24 @@ def _aside(
         if not (use == "split" and config.split.kind == "time"):
             table = table.drop(column)
             notes.append(f"column {column} steers the {'weights' if use == 'weight' else 'split'} and is no feature")
-    return table, extra, notes
+    return table, extra
+
+
+def _counted(
+    config: Config, table: pl.DataFrame, name: str, extra: Mapping[str, np.ndarray], notes: list[str]
+) -> tuple[pl.DataFrame, pl.Series, dict[str, np.ndarray], np.ndarray | None]:
+    """The rows that count: those with a label and, where rows have weights, with a weight above zero."""
+    table, labels, known = _known(table, name, config)
+    if lost := int((~known).sum()):
+        notes.append(f"{lost:,} rows without a {name} were left out")
+    extra = {key: value[known] for key, value in extra.items()}
+    weights = _weights(extra.get("weight"), config.weight)
+    if weights is None or (weights > 0).all():
+        return table, labels, extra, weights
+    heavy = weights > 0
+    notes.append(f"{int((~heavy).sum()):,} rows of weight zero were left out")
+    extra = {key: value[heavy] for key, value in extra.items()}
+    return table.filter(heavy), labels.filter(heavy), extra, weights[heavy] / weights[heavy].mean()
 
 
 def _known(table: pl.DataFrame, name: str, config: Config) -> tuple[pl.DataFrame, pl.Series, np.ndarray]:
@@ -222,8 +250,10 @@ def _weights(values: np.ndarray | None, column: str | None) -> np.ndarray | None
     if values is None:
         return None
     where = f"weight={column}" if column else "sample_weight"
+    if values.ndim != 1:
+        raise DataError(f"{where}: weights must be one for each row, not an array of shape {values.shape}")
     try:
-        weights = np.asarray(values, dtype=np.float64).reshape(-1)
+        weights = values.astype(np.float64)
     except (TypeError, ValueError):
         raise DataError(f"{where}: weights must be numbers") from None
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():

@@ -43,7 +43,7 @@ class Plugin:
     adds: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Registry:
     """What the loaded plugins add, by name."""
 

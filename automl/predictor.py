@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from automl.artifact import load_model, unseal, written_whole
+from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
 from automl.data.read import read
 from automl.data.schema import Schema
 from automl.data.views import View, load_view
@@ -46,17 +46,23 @@ class Predictor:
     task : what it predicts; `classes_` are the labels in the order of the probability columns.
     schema : the columns that it wants.
     members : its models.
-    facts : the score at fit, its interval, versions, and where the run was.
+    facts : the score at fit, its interval, the rows, the seed, versions and the time.
+    folder : where it lies. A pickle of a predictor holds the files in it, and they are checked again when it is loaded.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], registry: Registry) -> None:
         self.folder = folder
+        self.holds: TemporaryFolder | None = None  # what must not go before the predictor does
         self.task = Task.from_dict(manifest["task"])
         self.schema = Schema.from_dict(manifest["schema"])
         self.facts: dict[str, Any] = dict(manifest["facts"])
         self._registry = registry
         self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
         self.members = [self._load(member) for member in manifest["members"]]
+        if not self.members or not {member.view for member in self.members} <= self._views.keys():
+            raise StorageError(
+                f"{folder / MANIFEST} is damaged: a member or its view is missing; copy the folder again"
+            )
 
     @property
     def classes_(self) -> np.ndarray:
@@ -108,6 +114,8 @@ class Predictor:
         known = target.is_not_null()
         if lost := int((~known).sum()):
             warnings.warn(f"{lost} rows without a label were left out", DataWarning, stacklevel=2)
+        if not known.any():
+            raise DataError(f"target {self.task.target!r} is missing in all {table.height:,} rows: nothing to compare")
         y = self.task.encode(target.filter(known))
         answer = self._blend(self._table(table.filter(known)))
         names = dict.fromkeys([self.task.metric, *metrics])
@@ -144,6 +152,10 @@ class Predictor:
             shutil.copytree(self.folder, draft)
         return final
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = [MANIFEST, *unseal(self.folder)["files"]]
+        return _unpacked, ({name: (self.folder / name).read_bytes() for name in names},)
+
     def _table(self, data: Any) -> pl.DataFrame:
         # The target may be there: predicting the rows that were fitted is no surprise worth a warning.
         given = read(data, self._registry.readers).drop(self.task.target, strict=False)
@@ -163,7 +175,13 @@ class Predictor:
         return blended / blended.sum(axis=1, keepdims=True) if self.task.classes else blended
 
     def _load(self, member: Mapping[str, Any]) -> Member:
-        family = self._registry.family(member["family"])
+        name, plugin = member["family"], member["plugin"]
+        if name not in self._registry.families:
+            raise ConfigError(
+                f"{self.folder}: the predictor has a {name} model, a family of the plugin {plugin!r}, which is not "
+                f"loaded: install it, or allow it in AUTOML_PLUGINS. {self._registry.failures()}".rstrip()
+            )
+        family = self._registry.family(name)
         if family.missing:
             raise ConfigError(
                 f"the predictor has a {family.name} model, which needs {', '.join(family.missing)}: "
@@ -198,4 +216,23 @@ def load(path: str | Path) -> Predictor:
         raise StorageError(f"no predictor at {folder}{nearest(str(folder), beside)}")
     if (folder / "model").is_dir():
         folder = folder / "model"
-    return Predictor(folder, unseal(folder), installed())
+    manifest = unseal(folder)
+    try:
+        return Predictor(folder, manifest, installed())
+    except AutoMLError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"{folder / MANIFEST} is damaged ({type(error).__name__}: {error}); copy the whole folder again"
+        ) from error
+
+
+def _unpacked(files: Mapping[str, bytes]) -> Predictor:
+    """The predictor whose files a pickle held."""
+    held = TemporaryFolder()
+    for name, content in files.items():
+        (held.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (held.path / name).write_bytes(content)
+    predictor = load(held.path)
+    predictor.holds = held
+    return predictor

@@ -159,8 +159,11 @@ class Run:
     def log(self, event: str, **facts: Any) -> None:
         """Append one event to log.jsonl."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **facts}, default=str, ensure_ascii=False)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        try:
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            raise StorageError(f"cannot write {self.folder}/log.jsonl: {error.strerror}; make room") from error
 
     @property
     def baseline(self) -> Trial | None:
@@ -192,7 +195,7 @@ class Run:
                 "high": trial.high,
                 "gain": None
                 if base is None or base.score is None or trial.score is None
-                else sign * (trial.score - base.score),
+                else sign * (trial.score - base.score) + 0.0,  # no "-0"
                 "fit_seconds": round(trial.fit_seconds, 3),
                 "row_ms": None if trial.row_seconds is None else round(1000 * trial.row_seconds, 3),
                 "size_mb": round(trial.size / 1e6, 3),
@@ -226,17 +229,18 @@ class Run:
         if not (folder / "trials.sqlite").exists():
             beside = [str(p) for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
             raise StorageError(f"{folder} is no run folder: it has no trials.sqlite{nearest(str(folder), beside)}")
+        from omegaconf import OmegaConf
+        from yaml import YAMLError
+
         try:
             with closing(sqlite3.connect(folder / "trials.sqlite")) as store:
                 facts = {key: json.loads(value) for key, value in store.execute("select key, value from run")}
                 rows = store.execute("select record from trials order by number").fetchall()
             trials = [Trial(**json.loads(row)) for (row,) in rows]
             task, schema = Task.from_dict(facts.pop("task")), Schema.from_dict(facts.pop("schema"))
-            from omegaconf import OmegaConf
-
             config = typed(OmegaConf.load(folder / "config.yaml"))
             return cls(folder=folder, config=config, task=task, schema=schema, trials=trials, **facts)
-        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        except (sqlite3.DatabaseError, OSError, YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError(f"run folder {folder} is damaged: {type(error).__name__}: {error}") from error
 
     def _save_facts(self) -> None:

@@ -13,9 +13,12 @@ from rich.text import Text
 
 from automl.config import Config
 from automl.run import Run, Trial
+from automl.space import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from automl.plan import Plan
 
 _TOP = 10
 
@@ -26,7 +29,7 @@ class Screen:
     Parameters
     ----------
     config : its `run.progress` is auto, live, lines or quiet.
-    metric arrows and names come from the run's facts.
+    console : where to; by default the standard output.
     """
 
     def __init__(self, config: Config, console: Console | None = None) -> None:
@@ -101,9 +104,27 @@ def wide_console() -> Console:
 def show_facts(console: Console, facts: Mapping[str, str], notes: list[str]) -> None:
     """What was inferred, line by line, and what a person should know."""
     for name, fact in facts.items():
-        console.print(Text.assemble((f"{name:<9}", "dim"), fact))
+        console.print(Text.assemble((f"{name:<8} ", "dim"), fact))
     for note in notes:
         console.print(Text.assemble(("note     ", "yellow"), note))
+
+
+def show_plan(console: Console, planned: Plan) -> None:
+    """What was inferred, what would run, and what it would cost at most."""
+    show_facts(console, planned.facts, planned.notes)
+    config, folds = planned.config, len(planned.split.folds)
+    console.print(f"\n{'family':<16} {'portfolio':>9} {'searched parameters'}", style="dim")
+    for name, spec in planned.families.items():
+        first = " (baseline)" if name == planned.baseline else ""
+        searched = ", ".join(key for key, dimension in spec.space.items() if is_free({key: dimension})) or "none"
+        console.print(f"{name:<16} {len(spec.candidates):>9} {searched}{first}", markup=False)
+    trials = "as many trials as fit" if config.budget.trials is None else f"at most {config.budget.trials} trials"
+    memory = "no memory limit" if config.memory is None else f"{config.memory / 1e6:,.0f} MB a worker"
+    console.print(
+        f"\ncost     at most {config.seconds:g} s, {trials}, {folds} fit{'s' * (folds > 1)} each, "
+        f"{config.executor.slots} x {planned.threads} cores, {memory}",
+        markup=False,
+    )
 
 
 def leaderboard_table(run: Run, top: int | None = None) -> Table:
@@ -144,19 +165,28 @@ def show_end(console: Console, run: Run) -> None:
                 f"  95% interval {_span(run.low, run.high)}, on out-of-fold predictions",
             )
         )
-    console.print(f"{len(run.trials)} trials in {run.seconds:.1f} s; {run.why}. Run folder: {run.folder}", markup=False)
-    folder = shlex.quote(str(run.folder))
-    data = (
-        run.config.data.path if isinstance(run.config.data.path, str) and ":" not in run.config.data.path else "NEW.csv"
+    console.print(
+        f"{len(run.trials)} trials in {run.seconds:.1f} s; {run.why}. Run folder: {run.folder}",
+        markup=False,
+        soft_wrap=True,
     )
+    folder = shlex.quote(str(run.folder))
+    commands = {
+        f"automl predict {folder} {shlex.quote(_data(run))} -o predictions.parquet": "predict",
+        f"automl evaluate {folder} TEST.csv": "score on rows it has not seen",
+        f"automl leaderboard {folder}": "every trial",
+    }
+    if run.config.data.path is not None:
+        commands[f"automl fit --config {folder}/config.yaml run.dir=AGAIN"] = "repeat this run"
     console.print("\nnext:", style="dim")
-    for command, why in (
-        (f"automl predict {folder} {shlex.quote(data)} -o predictions.parquet", "predict"),
-        (f"automl evaluate {folder} TEST.csv", "score on rows it has not seen"),
-        (f"automl leaderboard {folder}", "every trial"),
-        (f"automl fit --config {folder}/config.yaml run.dir=AGAIN", "repeat this run"),
-    ):
-        console.print(Text.assemble(f"  {command}", (f"   # {why}", "dim")))
+    for command, why in commands.items():  # a line that is not folded can be copied
+        console.print(Text.assemble(f"  {command}", (f"   # {why}", "dim")), soft_wrap=True)
+
+
+def _data(run: Run) -> str:
+    """Data to predict, for a command: that of the run, or the first part of it."""
+    path = run.config.data.path
+    return str(path[0] if isinstance(path, list) else path or "NEW.csv")
 
 
 def _cells(row: Any) -> list[str]:

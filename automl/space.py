@@ -119,9 +119,12 @@ def _dimension(entry: Any, where: str) -> Dimension:
             raise ConfigError(
                 f"{where}: unknown key {key!r}{nearest(key, _KEYS)} A dimension has int, float or choice."
             )
-    forms = [form for form in _FORMS if form in entry]
+    forms = [form for form in _FORMS if entry.get(form) is not None]
     if len(forms) != 1:
-        raise ConfigError(f"{where}: say exactly one of int, float or choice, not {' and '.join(forms) or 'none'}")
+        hint = f"; where one is laid over another, take that one back by {forms[0]}: null" if forms else ""
+        raise ConfigError(
+            f"{where}: say exactly one of int, float or choice, not {' and '.join(forms) or 'none'}{hint}"
+        )
     form, when = forms[0], dict(entry.get("when", {}))
     values = entry[form]
     if form == "choice":

@@ -8,14 +8,15 @@ numbers on a log scale. What a job returns is its loss: the sweep looks for the 
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 
-from automl.errors import ConfigError, NoModelError
+from automl.errors import ConfigError, NoModelError, nearest
 from automl.search.propose import SAMPLERS
 
 
@@ -23,6 +24,10 @@ class AutoMLSweeper(Sweeper):
     """Asks for `batch` jobs at a time, launches them side by side, tells their losses, until `trials` jobs are done."""
 
     def __init__(self, trials: int, batch: int, sampler: str, seed: int) -> None:
+        if sampler not in SAMPLERS:
+            raise ConfigError(f"hydra.sweeper.sampler={sampler}: unknown{nearest(sampler, SAMPLERS)}")
+        if trials < 1 or batch < 1:
+            raise ConfigError(f"hydra.sweeper.trials={trials}, hydra.sweeper.batch={batch}: must be at least 1")
         self.trials, self.batch, self.sampler, self.seed = trials, batch, sampler, seed
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
@@ -65,17 +70,18 @@ class AutoMLSweeper(Sweeper):
         if not any(t.value is not None for t in study.trials):
             raise NoModelError("every job of the sweep failed; the messages above say why")
         best = [f"{key}={value}" for key, value in study.best_params.items()]
-        print(f"best: automl fit {' '.join([*fixed, *best])} (loss {study.best_value:.6g})")
+        print(f"best, with loss {study.best_value:.6g}:\n  automl fit {shlex.join([*fixed, *best])}")
         return {"overrides": best, "loss": study.best_value}
 
 
 def _loss(result: Any) -> float | None:
     """What a job returned, or None where it raised: a sweep goes on when one of its jobs fails."""
     try:
-        return float(result.return_value)
+        value = result.return_value
     except Exception as error:
         print(f"job failed: {error}")
         return None
+    return None if value is None else float(value)
 
 
 def _distribution(override: Override) -> Any:
@@ -85,11 +91,15 @@ def _distribution(override: Override) -> Any:
     log = "log" in getattr(values, "tags", ())
     if isinstance(values, IntervalSweep):
         return FloatDistribution(values.start, values.end, log=log)
-    if isinstance(values, RangeSweep) and all(float(x).is_integer() for x in (values.start, values.stop, values.step)):
+    if isinstance(values, RangeSweep) and _counts_up(values):
         start, step = int(values.start), int(values.step)
         return IntDistribution(
             start, start + (int(values.stop) - 1 - start) // step * step, step=1 if log else step, log=log
         )
-    if isinstance(values, ChoiceSweep | RangeSweep):
+    if isinstance(values, ChoiceSweep | RangeSweep | Glob):
         return CategoricalDistribution(tuple(override.sweep_iterator(transformer=Transformer.encode)))
     raise ConfigError(f"{override.input_line}: cannot be swept")
+
+
+def _counts_up(values: RangeSweep) -> bool:
+    return values.step > 0 and all(float(x).is_integer() for x in (values.start, values.stop, values.step))

@@ -68,7 +68,7 @@ class LocalExecutor:
         for worker in list(self._workers):
             if worker.job is None:
                 continue
-            if time.monotonic() > worker.until:
+            if worker.ready and time.monotonic() > worker.until:
                 outcomes += self._replace(worker, "timeout", f"killed after its limit of {worker.job['limit']:.1f} s")
             elif self._memory is not None and (used := worker.memory()) > self._memory:
                 outcomes += self._replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -62,6 +63,8 @@ class Proposer:
 
     def tell(self, candidate: Candidate, loss: float | None) -> None:
         """Learn the loss of a candidate (lower is better), or None where it gave none."""
+        if loss is not None and not math.isfinite(loss):
+            loss = None
         if loss is not None:
             self._losses[candidate.family] = min(self._losses[candidate.family], loss)
         if candidate.family in self._studies:
@@ -107,9 +110,12 @@ def _random(seed: int) -> Any:
 
 
 def _qmc(seed: int) -> Any:
+    from optuna.exceptions import ExperimentalWarning
     from optuna.samplers import QMCSampler
 
-    return QMCSampler(seed=seed, warn_independent_sampling=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # since Optuna 3
+        return QMCSampler(seed=seed, warn_independent_sampling=False)
 
 
 SAMPLERS = {"tpe": _tpe, "random": _random, "qmc": _qmc}

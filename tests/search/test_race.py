@@ -1,0 +1,434 @@
+"""The race, on a clock of its own: an executor that answers from a function, so that an hour takes no time."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automl.compose import compose
+from automl.data.problem import Problem
+from automl.data.schema import Schema
+from automl.data.split import Fold, Split
+from automl.execute.inprocess import InProcessExecutor
+from automl.family import FamilySpec
+from automl.search.budget import Budget
+from automl.search.race import Race
+from automl.space import parse
+from automl.task import Task
+
+SEARCH = replace(compose().search, sampler="random")
+X = {"x": {"float": [0.0, 1.0]}}
+
+
+def problem_of(folder, folds):
+    """A regression of 30 rows in which a fold's RMSE is whatever its predictions are off by."""
+    table = pl.DataFrame({"a": np.linspace(0, 1, 30)})
+    schema = Schema.infer(table, roles={}, drop=[], missing=[])
+    parts = np.array_split(np.arange(30), folds + 1)[:folds]
+    split = Split("kfold", tuple(Fold(np.setdiff1d(np.arange(30), part), part) for part in parts), "")
+    typed, _ = schema.apply(table)
+    y = np.linspace(0, 9, 30)
+    return Problem.write(folder, typed, y, None, split, Task("regression", "y", "rmse"), schema, (None, (), True))
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory):
+    return {folds: problem_of(tmp_path_factory.mktemp("race") / "work", folds) for folds in (1, 3)}
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class FakeExecutor:
+    """Keeps the contract of an executor on a clock of its own.
+
+    `answer(job)` gives the seconds that the job takes, and its loss or the status that it ends with.
+    """
+
+    def __init__(self, problem, clock, answer, slots=1, kills=True):
+        self.problem, self.clock, self.answer, self.slots, self.kills = problem, clock, answer, slots, kills
+        self.jobs, self.running, self.most = [], [], 0
+        self.begun = {}
+
+    def submit(self, job):
+        assert len(self.running) < self.slots, "a job was submitted though no slot is free"
+        json.dumps(job)
+        self.jobs.append(job)
+        self.begun[job["id"]] = self.clock.now
+        seconds, told = self.answer(job)
+        outcome = {"id": job["id"], "status": "ok", "reason": ""}
+        if self.kills and seconds > job["limit"]:
+            seconds = job["limit"] + 0.01
+            outcome |= {"status": "timeout", "reason": f"killed after its limit of {job['limit']:.1f} s"}
+        elif isinstance(told, str):
+            outcome |= {"status": told, "reason": f"it {told}"}
+        else:
+            outcome |= {"score": told, "fit_seconds": seconds, "row_seconds": 0.001, "size": 10}
+            folder = self.problem.trial_folder(job["trial"], job["fold"])
+            folder.mkdir(parents=True, exist_ok=True)
+            np.save(folder / "predictions.npy", self.problem.y[self.problem.fold(job["fold"]).valid] + told)
+        self.running.append((self.clock.now + seconds, outcome))
+        self.most = max(self.most, len(self.running))
+
+    def wait(self, seconds):
+        until = min([self.clock.now + seconds, *(end for end, _ in self.running)])
+        self.clock.now = max(self.clock.now, until)
+        ended = [outcome for end, outcome in self.running if end <= self.clock.now]
+        self.running = [(end, outcome) for end, outcome in self.running if end > self.clock.now]
+        return ended
+
+    def close(self):
+        self.running = []
+
+
+def spec(space=None, portfolio=(), priority=50):
+    return FamilySpec({}, parse(space or {}), tuple(portfolio), priority)
+
+
+def race(problem, answer, specs=None, *, seconds=100.0, trials=None, slots=1, seed=0, kills=True, **said):
+    """Run a race; the race, its executor and the clock."""
+    clock = Clock()
+    executor = FakeExecutor(problem, clock, answer, slots, kills)
+    specs = {"prior": spec(), **(specs or {"model": spec(X)})}
+    ended = []
+    made = Race(
+        problem,
+        specs,
+        replace(SEARCH, **{key: said.pop(key) for key in list(said) if hasattr(SEARCH, key)}),
+        baseline=said.pop("baseline", "prior"),
+        seed=seed,
+        executor=executor,
+        threads=1,
+        budget=Budget(seconds, trials, clock),
+        ended=ended.append,
+    )
+    assert not said
+    assert made.run() is made.trials
+    assert ended == sorted(ended, key=ended.index)
+    assert {t.number for t in ended} == {t.number for t in made.trials}
+    assert "running" not in {t.status for t in made.trials}
+    return made, executor, clock
+
+
+def losses(table, seconds=1.0):
+    """Answers by family: a loss or a status, each after `seconds`."""
+    return lambda job: (seconds, table[job["family"]])
+
+
+# Order
+
+
+def test_the_baseline_runs_first_then_portfolios_by_priority_then_search(problems):
+    specs = {
+        "late": spec(X, [{"x": 0.1}, {"x": 0.2}], priority=9),
+        "early": spec(X, [{"x": 0.3}, {"x": 0.4}], priority=1),
+    }
+    made, _, _ = race(problems[1], losses({"prior": 3, "late": 1, "early": 1}), specs, trials=6)
+    assert [t.name for t in made.trials[:5]] == ["prior-0", "early-1", "late-2", "early-3", "late-4"]
+    assert [t.origin for t in made.trials] == ["baseline", *["portfolio"] * 4, *["search"] * 2]
+
+
+def test_budget_trials_counts_candidates_beyond_the_baseline(problems):
+    made, _, _ = race(problems[3], losses({"prior": 3, "model": 1}), trials=5)
+    assert len(made.trials) == 6
+    assert made.why == "budget.trials=5 is reached"
+    assert all(t.status in ("ok", "pruned") for t in made.trials)
+
+
+def test_trials_that_fail_count_and_the_others_go_on(problems):
+    def answer(job):
+        return (1, "failed") if job["params"].get("x", 0) > 0.5 else (1, 1.0)
+
+    made, _, _ = race(problems[3], answer, {"model": spec(X, [{"x": 0.9}, {"x": 0.1}])}, trials=8)
+    assert len(made.trials) == 9
+    statuses = {t.status for t in made.trials if t.params.get("x", 0) > 0.5}
+    assert statuses == {"failed"}
+    assert {t.reason for t in made.trials if t.status == "failed"} == {"it failed"}
+    assert made.trials[2].status == "ok"
+
+
+@pytest.mark.parametrize("status", ["failed", "crashed", "oom", "timeout"])
+def test_a_baseline_that_fails_does_not_end_the_race(problems, status):
+    made, _, _ = race(problems[3], losses({"prior": status, "model": 1}), trials=4)
+    assert made.trials[0].status == status
+    assert [t.status for t in made.trials[1:]] == ["ok"] * 4
+
+
+def test_an_exhausted_space_ends_the_race_and_says_so(problems):
+    specs = {"model": spec({"kind": {"choice": ["a", "b"]}}, [{"kind": "a"}])}
+    made, _, clock = race(problems[1], losses({"prior": 3, "model": 1}), specs, seconds=500)
+    assert [t.params.get("kind") for t in made.trials] == [None, "a", "b"]
+    assert made.why == "every candidate was tried"
+    assert clock.now < 1010
+
+
+def test_the_seed_decides_what_is_tried(problems):
+    def tried(seed):
+        made, executor, _ = race(problems[3], losses({"prior": 3, "model": 1}), trials=6, seed=seed)
+        return [dict(t.params) for t in made.trials], [job["seed"] for job in executor.jobs]
+
+    assert tried(1) == tried(1)
+    assert tried(1)[0] != tried(2)[0]
+
+
+def test_a_trial_holds_its_score_its_interval_and_its_costs(problems):
+    made, _, _ = race(problems[3], losses({"prior": 3, "model": 1}, seconds=2.0), trials=1)
+    trial = made.trials[1]
+    assert trial.score == pytest.approx(1.0)
+    assert trial.low <= trial.score <= trial.high
+    assert (trial.folds, trial.fit_seconds, trial.size, trial.row_seconds) == ([1, 1, 1], 6.0, 30, 0.001)
+
+
+# Pruning
+
+
+def by_x(job):
+    """The loss is the parameter x; the baseline's is 1."""
+    return 1.0, job["params"].get("x", 1.0)
+
+
+def test_a_hopeless_trial_is_dropped_after_a_fold_and_the_reason_names_the_better_one(problems):
+    specs = {"model": spec(X, [{"x": 0.2}, {"x": 0.9}, {"x": 0.25}])}
+    made, executor, _ = race(problems[3], by_x, specs, trials=3)
+    assert [t.status for t in made.trials] == ["ok", "ok", "pruned", "ok"]
+    assert len(made.trials[2].folds) == 1
+    assert made.trials[2].reason == "after 1 fold it was 0.7 behind model-1"
+    assert sum(job["trial"] == 2 for job in executor.jobs) == 1
+
+
+def test_the_slack_is_a_share_of_the_gain_over_the_baseline(problems):
+    specs = {"model": spec(X, [{"x": 0.0}, {"x": 0.3}])}
+    assert race(problems[3], by_x, specs, trials=2, prune=0.2)[0].trials[2].status == "pruned"
+    assert race(problems[3], by_x, specs, trials=2, prune=0.4)[0].trials[2].status == "ok"
+
+
+def test_prune_of_zero_drops_nothing(problems):
+    specs = {"model": spec(X, [{"x": 0.0}, {"x": 0.99}])}
+    assert race(problems[3], by_x, specs, trials=2, prune=0)[0].trials[2].status == "ok"
+
+
+@pytest.mark.parametrize("baseline", [None, "prior"])
+def test_without_a_baseline_to_measure_gain_by_nothing_is_dropped(problems, baseline):
+    def answer(job):
+        return (1, "failed") if job["family"] == "prior" else by_x(job)
+
+    specs = {"model": spec(X, [{"x": 0.0}, {"x": 0.99}], priority=1)}
+    made, _, _ = race(problems[3], answer, specs, trials=2, baseline=baseline)
+    assert [t.status for t in made.trials if t.family == "model"][:2] == ["ok", "ok"][: 2 - (baseline is None)]
+
+
+def test_a_baseline_behind_the_models_is_never_dropped(problems):
+    made, _, _ = race(problems[3], losses({"prior": 100, "model": 1}), trials=2)
+    assert (made.trials[0].status, made.trials[0].score) == ("ok", pytest.approx(100))
+
+
+def test_side_by_side_a_trial_is_compared_on_the_folds_it_has_whatever_ended_first(problems):
+    hard = [0.1, 5.0, 0.1]  # fold 1 is hard for everybody
+
+    def answer(job):
+        # Fold 0 is slow, so the hard fold's score comes in first.
+        return (3.0 if job["fold"] == 0 else 1.0), hard[job["fold"]] + (10 if job["family"] == "prior" else 0)
+
+    made, _, _ = race(problems[3], answer, slots=2, trials=3)
+    assert [t.status for t in made.trials] == ["ok"] * 4
+    assert all(t.folds == hard for t in made.trials[1:])
+
+
+# Time
+
+
+def test_deadlines_and_limits_stay_within_what_is_left(problems):
+    specs = {name: spec(X) for name in ("a", "b", "c")}
+    for folds, slots in ((1, 1), (3, 1), (3, 2)):
+        budget, begun = 60.0, 1000.0
+        made, executor, clock = race(
+            problems[folds],
+            lambda job: (job["deadline"] * 1.1, 1.0),
+            specs,
+            slots=slots,
+            seconds=budget,
+        )
+        end = begun + budget - made.budget.reserve
+        for job in executor.jobs:
+            left = end - executor.begun[job["id"]]
+            assert 0 <= job["deadline"] <= left + 1e-6
+            assert job["deadline"] <= job["limit"] <= left + 1e-6
+        assert clock.now <= end + 0.1
+
+
+def test_a_fit_that_keeps_its_deadline_leaves_time_to_predict_and_save(problems):
+    made, _, _ = race(problems[1], lambda job: (job["deadline"] * 1.15, 1.0), {"model": spec(X)}, seconds=60)
+    assert {t.status for t in made.trials} <= {"ok", "unfinished"}
+    assert made.trials[1].status == "ok"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_whatever_jobs_do_the_race_ends_on_time_and_each_trial_has_an_end(problems, data):
+    budget = data.draw(st.sampled_from([1.0, 10.0, 60.0]))
+    slots, folds = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([1, 3]))
+    kills = data.draw(st.booleans())
+    told = st.one_of(st.floats(0.1, 5), st.sampled_from(["failed", "crashed", "oom", "timeout"]))
+    answers = data.draw(st.lists(st.tuples(st.floats(0.01, 40), told), min_size=1, max_size=8))
+    specs = {"a": spec(X, [{"x": 0.5}], priority=1), "b": spec(X, [{"x": 0.5}], priority=2)}
+
+    def answer(job):
+        return answers[(job["trial"] * 3 + job["fold"]) % len(answers)]
+
+    made, executor, clock = race(problems[folds], answer, specs, seconds=budget, slots=slots, kills=kills, trials=40)
+    end = 1000.0 + budget - made.budget.reserve
+    assert clock.now <= end + 0.1
+    assert executor.most <= slots
+    assert all(t.reason for t in made.trials if t.status != "ok")
+    assert all((t.score is not None) == (t.status == "ok") for t in made.trials)
+    assert made.why
+
+
+def test_jobs_of_an_executor_that_does_not_kill_do_not_hold_up_the_race(problems):
+    made, _, clock = race(
+        problems[1], lambda job: (1.0 if job["family"] == "prior" else 3600.0, 1.0), seconds=30, kills=False
+    )
+    assert clock.now <= 1030
+    assert made.why == "the time is spent"
+    assert made.trials[1].status == "unfinished"
+    assert made.trials[1].reason == "0 of 1 folds were done at the end of the run: the time is spent"
+
+
+def test_one_hanging_family_leaves_time_for_the_others(problems):
+    specs = {"hangs": spec(X, [{"x": 0.1}], priority=1), "fine": spec(X, [{"x": 0.1}], priority=2)}
+    made, _, _ = race(problems[1], lambda job: (3600.0 if job["family"] == "hangs" else 1.0, 1.0), specs, seconds=60)
+    hanging = [t for t in made.trials if t.family == "hangs"]
+    assert [t.status for t in hanging] == ["timeout"]
+    assert sum(t.family == "fine" and t.status == "ok" for t in made.trials) > 10
+
+
+def test_families_that_do_not_fit_into_the_time_left_are_passed_over(problems):
+    specs = {"dear": spec(X, [{"x": 0.1}], priority=1), "cheap": spec(X, [{"x": 0.1}], priority=2)}
+    seconds = {"prior": 1, "dear": 7, "cheap": 1}
+    made, executor, _ = race(problems[3], lambda job: (seconds[job["family"]], 1.0), specs, seconds=120)
+    end = 1000 + 120 - made.budget.reserve
+    begun = {family: [executor.begun[f"{t.number}-0"] for t in made.trials if t.family == family] for family in specs}
+    assert len(begun["dear"]) > 1
+    assert all(moment <= end - 1.3 * 21 for moment in begun["dear"])
+    assert max(begun["cheap"]) > end - 21
+    assert not [t for t in made.trials if t.status == "timeout"]
+
+
+def test_a_trial_whose_folds_cannot_all_be_run_is_ended_after_the_first(problems):
+    specs = {"slow": spec(X, [{"x": 0.1}], priority=1), "fine": spec(X, [{"x": 0.1}], priority=2)}
+    seconds = {"prior": 1, "slow": 10, "fine": 1}
+    made, executor, _ = race(problems[3], lambda job: (seconds[job["family"]], 1.0), specs, seconds=60)
+    slow = made.trials[1]
+    assert (slow.family, slow.status, len(slow.folds)) == ("slow", "timeout", 1)
+    assert slow.reason.startswith("a fold took 10.0 s: 2 more do not fit into the ")
+    assert sum(job["family"] == "slow" for job in executor.jobs) < 4
+
+
+def test_when_nothing_fits_any_more_the_race_ends_early(problems):
+    made, _, clock = race(problems[3], losses({"prior": 1, "model": 1}, seconds=4.0), seconds=60)
+    assert made.why == "no further trial fits into the time left"
+    assert 1000 < clock.now < 1060 - made.budget.reserve
+    assert {t.status for t in made.trials} == {"ok"}
+
+
+# Side by side
+
+
+def test_two_slots_have_two_jobs_under_way(problems):
+    made, executor, clock = race(problems[3], losses({"prior": 2, "model": 1}), slots=2, trials=4)
+    assert executor.most == 2
+    assert {t.status for t in made.trials} == {"ok"}
+    assert clock.now - 1000 == pytest.approx(math.ceil(5 * 3 / 2), abs=1)
+
+
+def test_a_trial_that_fails_while_its_other_fold_runs_keeps_that_slot_taken(problems):
+    def answer(job):
+        if job["family"] == "prior":
+            return 1.0, 2.0
+        return (1.0, "failed") if job["fold"] == 0 else (9.0, 1.0)
+
+    made, executor, _ = race(problems[3], answer, slots=2, trials=3)  # the executor asserts that a slot is free
+    assert executor.most == 2
+    assert {t.status for t in made.trials[1:]} == {"failed"}
+
+
+def test_a_pruned_trial_whose_other_fold_still_runs_is_not_ended_twice(problems):
+    def answer(job):
+        return 1.0 + 5 * (job["fold"] == 1), job["params"].get("x", 1.0)
+
+    specs = {"model": spec(X, [{"x": 0.1}, {"x": 0.9}, {"x": 0.95}])}
+    made, _, _ = race(problems[3], answer, specs, slots=2, trials=3)
+    assert [t.status for t in made.trials] == ["ok", "ok", "ok", "pruned"]
+
+
+# Interrupts, undefined scores
+
+
+def test_an_interrupt_keeps_what_is_done_and_marks_what_is_not(problems):
+    clock = Clock()
+
+    class Interrupted(FakeExecutor):
+        def wait(self, seconds):
+            if len(self.jobs) > 7:
+                raise KeyboardInterrupt
+            return super().wait(seconds)
+
+    executor = Interrupted(problems[3], clock, losses({"prior": 3, "model": 1}))
+    ended = []
+    made = Race(
+        problems[3],
+        {"prior": spec(), "model": spec(X)},
+        SEARCH,
+        baseline="prior",
+        seed=0,
+        executor=executor,
+        threads=1,
+        budget=Budget(100, None, clock),
+        ended=ended.append,
+    )
+    made.run()
+    assert made.why == "interrupted"
+    assert [t.status for t in made.trials] == ["ok", "ok", "unfinished"]
+    assert made.trials[2].reason == "1 of 3 folds were done at the end of the run: interrupted"
+    assert ended == made.trials
+
+
+def test_a_score_that_is_not_a_number_is_a_failure_with_a_reason(problems):
+    made, _, _ = race(problems[3], losses({"prior": 1, "model": float("nan")}), trials=3)
+    assert [(t.status, t.score) for t in made.trials[1:]] == [("failed", None)] * 3
+    assert "rmse" in made.trials[1].reason
+
+
+# The real thing
+
+
+def test_real_models_race_in_this_process(tmp_path):
+    work = problem_of(tmp_path / "work", 3)
+    config = compose()
+    specs = {name: config.family_spec(name) for name in ("baseline", "ridge", "elastic_net")}
+    ended = []
+    made = Race(
+        work,
+        specs,
+        config.search,
+        baseline="baseline",
+        seed=0,
+        executor=InProcessExecutor(work.folder, 1, 1, None),
+        threads=1,
+        budget=Budget(60, 4),
+        ended=ended.append,
+    )
+    made.run()
+    assert [t.family for t in made.trials] == ["baseline", "ridge", "elastic_net", "ridge", "elastic_net"]
+    done = {t.family: t.score for t in made.trials if t.status == "ok"}
+    assert done["ridge"] < done["baseline"] / 2
