@@ -78,6 +78,7 @@ def fit(
             )
             race = _race(planned, problem, budget, run)
             run.trials, run.why = race.trials, race.why
+            run.notes += race.notes
             _finish(run, planned, problem, budget)
         run.seconds = budget.spent
         run.finish()
@@ -122,6 +123,8 @@ def _finish(run: Run, planned: Plan, problem: Problem, budget: Budget) -> None:
     if not done:
         run.seconds = budget.spent
         run.finish()
+        if run.status == "interrupted":
+            raise KeyboardInterrupt("interrupted before there was any model")
         raise NoModelError(f"no trial gave a model. {_causes(run)} Log: {run.folder}")
     # The baseline is there to compare with; it answers only where nothing else can.
     done = [trial for trial in done if trial.origin != "baseline"] or done
@@ -171,6 +174,7 @@ def _save_predictor(draft: Path, run: Run, planned: Plan, problem: Problem, chos
         {
             "task": planned.task.to_dict(),
             "schema": planned.schema.to_dict(),
+            "aside": [name for name in (run.config.weight, run.config.split.column) if name is not None],
             "views": sorted(view for view, _, _ in views),
             "members": members,
             "facts": {

@@ -55,6 +55,8 @@ class Predictor:
         self.holds: TemporaryFolder | None = None  # what must not go before the predictor does
         self.task = Task.from_dict(manifest["task"])
         self.schema = Schema.from_dict(manifest["schema"])
+        features = {column.name for column in self.schema.features}
+        self._aside = [name for name in (self.task.target, *manifest["aside"]) if name not in features]
         self.facts: dict[str, Any] = dict(manifest["facts"])
         self._registry = registry
         self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
@@ -157,8 +159,8 @@ class Predictor:
         return _unpacked, ({name: (self.folder / name).read_bytes() for name in names},)
 
     def _table(self, data: Any) -> pl.DataFrame:
-        # The target may be there: predicting the rows that were fitted is no surprise worth a warning.
-        given = read(data, self._registry.readers).drop(self.task.target, strict=False)
+        # The target, weights and groups may be there, as they were at fit: no surprise worth a warning.
+        given = read(data, self._registry.readers).drop(self._aside, strict=False)
         table, notes = self.schema.apply(given)
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=3)

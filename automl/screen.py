@@ -39,6 +39,7 @@ class Screen:
         self._seconds = config.seconds
         self._live: Live | None = None
         self._run: Run | None = None
+        self._said = 0  # how many of the run's notes
 
     def automl_run_started(self, run: Run) -> None:
         """Say what was inferred and why."""
@@ -46,6 +47,7 @@ class Screen:
         if self.mode == "quiet":
             return
         show_facts(self.console, run.facts, run.notes)
+        self._said = len(run.notes)
         self.console.print(Text.assemble(("run      ", "dim"), str(run.folder)))
         self.console.print()
         if self.mode == "live":
@@ -68,6 +70,7 @@ class Screen:
         self.close()
         if self.mode == "quiet":
             return
+        show_facts(self.console, {}, run.notes[self._said :])
         self.console.print(leaderboard_table(run, top=_TOP))
         self.console.print()
         show_end(self.console, run)

@@ -1,5 +1,6 @@
-"""What several tests share: a way to install a plugin as pip would, and quick runs."""
+"""What several tests share: a way to install a plugin as pip would, and the command line in a folder of its own."""
 
+import logging
 import sys
 import textwrap
 
@@ -75,3 +76,24 @@ def install_plugin(tmp_path_factory, monkeypatch):
 def unruly(install_plugin):
     """A family `unruly` whose parameter `mode` says how its fit misbehaves."""
     return install_plugin("unruly_plugin", UNRULY)
+
+
+@pytest.fixture
+def automl(capsys, tmp_path, monkeypatch):
+    """Run a command line, in an empty folder: what it printed. Its exit code must be `code`; `err` has its errors."""
+    from automl.cli import main
+
+    def run(*arguments, code=0):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert stopped.value.code == code, captured.err
+        run.err = captured.err
+        return captured.out
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    yield run
+    for handler in logging.getLogger().handlers[:]:  # Hydra's, which hold on to the captured output of this test
+        if type(handler) is logging.StreamHandler:
+            logging.getLogger().removeHandler(handler)

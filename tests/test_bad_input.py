@@ -337,3 +337,31 @@ def test_when_every_model_fails_the_baseline_is_kept_and_the_causes_are_said(cap
     assert code == 4
     assert "I will not learn this" in capsys.readouterr().err
     assert [m.family for m in load("out").members] == ["baseline"]
+
+
+def test_ctrl_c_before_any_model_leaves_no_model(capsys, monkeypatch):
+    from automl.execute.inprocess import InProcessExecutor
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    frame().write_csv("train.csv")
+    monkeypatch.setattr(InProcessExecutor, "submit", interrupt)
+    assert call("fit", "train.csv", "target=y", "run.dir=out", *QUICK) == 130
+    assert not (Path("out") / "model").exists()
+    assert not (Path("out") / "work").exists()
+    assert Run.open("out").status == "interrupted"
+
+
+def test_what_a_view_capped_is_said(capsys):
+    rng = np.random.default_rng(0)
+    wide = pl.DataFrame(rng.normal(size=(80, 2600)), schema=[f"c{i}" for i in range(2600)])
+    holes = wide.with_columns(
+        pl.when(pl.col(name) > 1).then(None).otherwise(pl.col(name)).alias(name) for name in wide.columns
+    )
+    fits(
+        capsys,
+        holes.with_columns(y=pl.Series(np.where(wide["c0"] > 0, "yes", "no"))),
+        "indicator",
+        path="train.parquet",
+    )

@@ -7,7 +7,9 @@ import textwrap
 from automl import hookspecs
 from automl.plugins import installed
 
-HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("automl_") and inspect.isfunction(hook)}
+HOOKS = {
+    name: hook for name, hook in vars(hookspecs).items() if name.startswith("automl_") and inspect.isfunction(hook)
+}
 
 
 def example(hook):

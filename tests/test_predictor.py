@@ -16,7 +16,9 @@ from sklearn.datasets import load_diabetes
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from automl import AutoML, load
+from automl.compose import compose
 from automl.errors import ConfigError, DataError, DataWarning, RefusedError, StorageError
+from automl.fit import fit
 
 QUICK = ("executor=inprocess", "split.kind=kfold", "split.folds=2")
 
@@ -268,3 +270,14 @@ def test_a_pickle_is_checked_like_the_folder(fitted):
     name = next(name for name in files if name.endswith(".skops"))
     with pytest.raises(RefusedError, match=name):
         function({**files, name: files[name] + b" "})
+
+
+def test_columns_that_steered_the_fit_may_be_there_or_not(tmp_path, recwarn):
+    table = pl.DataFrame({"a": np.arange(60.0) % 7, "w": np.linspace(1, 2, 60), "g": np.arange(60) // 6})
+    table = table.with_columns(y=pl.col("a") * 2 + pl.col("g") / 10)
+    said = ["target=y", "weight=w", "split=group", "split.column=g", "split.folds=2", "families=[ridge]"]
+    fit(compose([*said, "executor=inprocess", "budget.trials=1", f"run.dir={tmp_path / 'run'}"]), table)
+    predictor = load(tmp_path / "run")
+    recwarn.clear()
+    np.testing.assert_array_equal(predictor.predict(table), predictor.predict(table.select("a")))
+    assert not recwarn.list

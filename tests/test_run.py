@@ -232,7 +232,7 @@ def test_a_run_of_nothing_but_hanging_trials_ends_on_time_with_the_baseline(tmp_
         fit(config)
     run = Run.open(tmp_path / "run")
     assert run.seconds < 8
-    assert [t.status for t in run.trials][0] == "ok"
+    assert run.trials[0].status == "ok"
     assert {member.family for member in load(run.folder).members} == {"baseline"}
 
 

@@ -26,7 +26,7 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     Returns
     -------
     ``id``, ``status`` ("ok" or "failed"), ``reason``, and for "ok" ``score``, ``fit_seconds``, ``row_seconds`` (one
-    row through the model alone) and ``size`` in bytes.
+    row through the model alone), ``size`` in bytes and ``notes`` on what its view capped.
     """
     try:
         return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
@@ -63,7 +63,8 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         save_model(estimator, draft / "model")
         np.save(draft / "predictions.npy", answer.astype(np.float32))
     size = sum(file.stat().st_size for file in (final / "model").rglob("*") if file.is_file())
-    return {"score": float(score), "fit_seconds": fitted - start, "row_seconds": row_seconds, "size": size}
+    cost = {"fit_seconds": fitted - start, "row_seconds": row_seconds, "size": size}
+    return {"score": float(score), **cost, "notes": list(view.notes)}
 
 
 def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any, deadline: float) -> dict[str, Any]:

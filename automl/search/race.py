@@ -64,6 +64,7 @@ class Race:
         self.problem, self.executor, self.budget = problem, executor, budget
         self.trials: list[Trial] = []
         self.why = ""
+        self.notes: list[str] = []
         self._search, self._seed, self._threads, self._ended = search, seed, threads, ended
         self._baseline = Candidate(baseline, specs[baseline].candidates[0]) if baseline else None
         racing = {name: spec for name, spec in specs.items() if name != baseline}
@@ -166,6 +167,7 @@ class Race:
             self._end(entry, outcome["status"], outcome["reason"])
             return
         entry.scores[fold] = outcome["score"]
+        self.notes += [note for note in outcome.get("notes", ()) if note not in self.notes]
         trial.folds = [entry.scores[i] for i in sorted(entry.scores)]
         trial.fit_seconds += outcome["fit_seconds"]
         trial.size += outcome["size"]
