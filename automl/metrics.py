@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -31,6 +31,7 @@ class Metric:
     takes : what ``function`` gets as prediction: ``"proba"`` (float64 (n, C)), ``"labels"`` (the most probable code,
         int64 (n,)) or ``"value"`` (float64 (n,)).
     doc : one line for a person.
+    best : the score of a perfect prediction, where there is one: no interval reaches past it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Metric:
     tasks: frozenset[str] | set[str]
     takes: str
     doc: str = ""
+    best: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", frozenset(self.tasks))
@@ -126,8 +128,8 @@ def interval(
     jackknife in the form for blocks of unequal size (Busing, Meijer and van der Leeden 1999, "Delete-m jackknife for
     unequal m", Statistics and Computing 9); from there on the blocks are scored alone, as batch means (Schmeiser 1982,
     "Batch size effects in the analysis of simulation output", Operations Research 30), which costs one pass. The ends
-    are the score ± the standard error times Student's t; they are not clipped to the metric's range. Blocks on which
-    the metric is not defined are left out; with fewer than two, both ends are NaN.
+    are the score ± the standard error times Student's t, cut at the score of a perfect prediction. Blocks on which the
+    metric is not defined are left out; with fewer than two, both ends are NaN.
 
     The predictions are taken as given: that the models were chosen on these very rows is not in the interval.
     """
@@ -159,12 +161,20 @@ def interval(
     # The size of the whole over that of a block, less one: what turns the spread of blocks into that of the whole.
     error = math.sqrt(np.mean((values - values.mean()) ** 2 / (parts - 1)))
     reach = error * float(stdtrit(len(values) - 1, 0.5 + level / 2))
-    return centre - reach, centre + reach
+    low, high = centre - reach, centre + reach
+    if metric.best is not None:
+        low, high = (low, min(high, metric.best)) if metric.maximize else (max(low, metric.best), high)
+    return low, high
 
 
 @hookimpl
 def automl_metrics() -> Iterator[Metric]:
-    """The built-in metrics."""
+    """The built-in metrics; a perfect prediction scores 1 by those that are maximised, and 0 by the others."""
+    for metric in _built_in():
+        yield replace(metric, best=1.0 if metric.maximize else 0.0)
+
+
+def _built_in() -> Iterator[Metric]:
     binary, classes, numbers = {"binary"}, {"binary", "multiclass"}, {"regression"}
     yield Metric("roc_auc", scores.roc_auc, True, classes, "proba", "area under the ROC curve, mean of the classes")
     yield Metric(
@@ -212,7 +222,7 @@ def _deal(strata: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
 
 def _pinball(name: str, alpha: float) -> Metric:
     doc = "loss of the median; pinball@0.9 of another quantile" if alpha == 0.5 else f"loss of the {alpha:g} quantile"
-    return Metric(name, partial(scores.pinball, alpha=alpha), False, {"regression"}, "value", doc)
+    return Metric(name, partial(scores.pinball, alpha=alpha), False, {"regression"}, "value", doc, best=0.0)
 
 
 def _quantile(name: str) -> Metric | None:

@@ -234,3 +234,13 @@ def test_a_block_that_a_scorer_cannot_score_is_left_out():
     proba = np.random.default_rng(0).dirichlet([1, 1, 1], 31)
     metric = resolve("neg_log_loss", "multiclass", BUILT_IN)  # raises where class 2 is absent
     assert np.isfinite(interval(metric, y, proba)).all()
+
+
+def test_no_interval_reaches_past_a_perfect_prediction():
+    y = np.arange(40) % 2
+    almost = np.where(y == 1, 0.9, 0.1) + np.where(np.arange(40) == 0, 0.85, 0.0)
+    for name, best in (("roc_auc", 1.0), ("accuracy", 1.0), ("log_loss", 0.0)):
+        metric = resolve(name, "binary", BUILT_IN)
+        low, high = interval(metric, y, np.column_stack([1 - almost, almost]))
+        assert low < high
+        assert high <= best if metric.maximize else low >= best
