@@ -53,7 +53,7 @@ def load(overrides: Sequence[str], name: str = NAME, *, sweep: bool = False, con
     Plugins.instance()  # registers Hydra's config sources
     setup_globals()  # and its resolvers: ${now:...}
     with explained(overrides):
-        path = search_path(registry_for(overrides), name)
+        path = search_path(registry_for(overrides, _given(name).get("plugins")), name)
         if config_dir is not None:
             if not Path(config_dir).is_dir():
                 raise ConfigError(f"--config-dir {config_dir}: no such folder")
@@ -79,11 +79,11 @@ def typed(composed: Any) -> Config:
     return config
 
 
-def registry_for(overrides: Sequence[str] = (), plugins: PluginsConf | None = None) -> Registry:
-    """The plugins that a config asks for; asked of the overrides first, because plugins bring configs themselves."""
+def registry_for(overrides: Sequence[str] = (), plugins: PluginsConf | Mapping[str, Any] | None = None) -> Registry:
+    """The plugins that a config asks for; asked before it is composed, because plugins bring configs themselves."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    said: dict[str, Any] = {} if plugins is None else dataclasses.asdict(plugins)
+    said = dataclasses.asdict(plugins) if isinstance(plugins, PluginsConf) else dict(plugins or {})
     mine = [text for text in overrides if text.lstrip("+").startswith("plugins.")]
     for override in OverridesParser.create().parse_overrides(mine):
         said[override.key_or_group.removeprefix("plugins.")] = override.value()
@@ -159,13 +159,17 @@ _GIVEN = "given"
 _GROUPS = {"data", "split", "search", "executor"}
 
 
-def _whole_families(name: str) -> set[str]:
-    """The families of which a given config says everything that there is to say."""
+def _given(name: str) -> Mapping[str, Any]:
+    """What the config that was given says; nothing where none was."""
     from hydra.core.config_store import ConfigStore
 
-    if name != _GIVEN:
-        return set()
-    families = ConfigStore.instance().load(f"{_GIVEN}.yaml").node.get("family") or {}
+    said: Mapping[str, Any] = ConfigStore.instance().load(f"{_GIVEN}.yaml").node if name == _GIVEN else {}
+    return said
+
+
+def _whole_families(name: str) -> set[str]:
+    """The families of which a given config says everything that there is to say."""
+    families = _given(name).get("family") or {}
     wanted = {item.name for item in dataclasses.fields(FamilyConf)}
     return {family for family, said in families.items() if isinstance(said, Mapping) and wanted <= set(said)}
 

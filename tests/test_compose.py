@@ -129,3 +129,11 @@ def test_the_json_schema_describes_every_key():
             node = node["properties"][part]
         assert "description" in node or node.get("type") == "object", key
     assert schema["additionalProperties"] is False
+
+
+def test_plugins_that_a_config_file_denies_bring_no_configs(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("plugins: {deny: [boosting]}\n")
+    families = compose(config=file).family
+    assert "lightgbm" not in families
+    assert "logistic" in families

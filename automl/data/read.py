@@ -83,7 +83,7 @@ def _with_rows(table: pl.DataFrame, where: str) -> pl.DataFrame:
 
 
 def _read_place(place: str, readers: Mapping[str, Reader]) -> pl.DataFrame:
-    path = Path(place).expanduser()
+    path = _path(place)
     if not _exists(path):
         if found := re.match(r"([A-Za-z][\w+.-]+):(.*)", place, re.DOTALL):
             return _read_scheme(found[1], found[2], readers)
@@ -94,6 +94,13 @@ def _read_place(place: str, readers: Mapping[str, Reader]) -> pl.DataFrame:
             return _stack([(file, _read_file(Path(file), readers)) for file in files])
         raise DataError(f"{place}: no such file{_nearest_file(path)}")
     return _read_folder(path, readers) if path.is_dir() else _read_file(path, readers)
+
+
+def _path(place: str) -> Path:
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:  # ~ and a name that is no user's: a file whose name starts so
+        return Path(place)
 
 
 def _exists(path: Path) -> bool:

@@ -162,5 +162,5 @@ class _Worker:
 
 def _death(code: int) -> str:
     if code >= 0:
-        return f"the worker process ended with exit code {code}; see log/workers.log in the run folder"
+        return f"the worker process ended with exit code {code}; see workers.log in the run folder"
     return f"the worker process died of {signal.Signals(-code).name}"

@@ -290,3 +290,11 @@ def test_the_index_that_pandas_writes_is_no_column(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     assert "__index_level_0__" in pl.read_parquet(tmp_path / "t.parquet").columns
     assert read(tmp_path / "t.parquet").columns == ["a"]
+
+
+def test_a_name_that_starts_with_a_tilde_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~a.csv").write_text("x,y\n1,2\n3,4\n")
+    assert read("~a.csv").shape == (2, 2)
+    with pytest.raises(DataError, match="no such file"):
+        read("~b.csv")
