@@ -160,11 +160,14 @@ _GROUPS = {"data", "split", "search", "executor"}
 
 
 def _given(name: str) -> Mapping[str, Any]:
-    """What the config that was given says; nothing where none was."""
+    """What the config that was given says, as plain data; nothing where none was."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
-    said: Mapping[str, Any] = ConfigStore.instance().load(f"{_GIVEN}.yaml").node if name == _GIVEN else {}
-    return said
+    if name != _GIVEN:
+        return {}
+    said: Any = OmegaConf.to_container(ConfigStore.instance().load(f"{_GIVEN}.yaml").node, resolve=False)
+    return dict(said)
 
 
 def _whole_families(name: str) -> set[str]:

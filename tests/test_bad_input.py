@@ -283,10 +283,14 @@ def test_no_space(model, capsys, monkeypatch):
     from automl.artifact import written_whole
     from automl.errors import StorageError
 
-    with pytest.raises(StorageError, match="No space left"), written_whole(Path("final")) as draft:
-        draft.symlink_to("/dev/full")
-        with draft.open("wb", buffering=0) as stream:
-            stream.write(b"x")
+    def write():
+        with written_whole(Path("final")) as draft:
+            draft.symlink_to("/dev/full")
+            with draft.open("wb", buffering=0) as stream:
+                stream.write(b"x")
+
+    with pytest.raises(StorageError, match="No space left"):
+        write()
     assert sorted(p.name for p in Path().iterdir() if "final" in p.name) == []
 
 

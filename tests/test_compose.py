@@ -69,7 +69,7 @@ def test_a_wrong_override_names_the_right_one(override, message):
 def test_a_wrong_key_in_a_file_names_the_right_one(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("budget: {tme: 3}\n")
-    with pytest.raises(ConfigError, match="did you mean 'budget.time'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'budget\.time'"):
         compose(config=file)
 
 

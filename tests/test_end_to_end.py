@@ -1,4 +1,4 @@
-"""Every first-party family races on real data in supervised workers, and what comes out predicts rows it has not seen."""
+"""Every first-party family races on real data in supervised workers; what comes out predicts rows it has not seen."""
 
 import numpy as np
 import polars as pl
@@ -36,8 +36,9 @@ def run(name, tmp_path, *overrides):
             "search.prune=0",
             f"run.dir={tmp_path / 'run'}",
             *SMALL,
+            "run.progress=quiet",
+            *overrides,
         ]
-        + ["run.progress=quiet", *overrides]
     )
     return fit(config, table.filter(~test)), table.filter(pl.Series(test))
 
@@ -91,8 +92,9 @@ def test_weights_and_dates_and_text_go_all_the_way(tmp_path):
             "budget.trials=2",
             "split=holdout",
             "family.lightgbm.params.n_estimators=100",
+            f"run.dir={tmp_path / 'run'}",
+            "run.progress=quiet",
         ]
-        + [f"run.dir={tmp_path / 'run'}", "run.progress=quiet"]
     )
     got = fit(config, table)
     assert {c.name: c.role for c in got.schema.columns} == {"when": "datetime", "said": "text"}

@@ -37,7 +37,8 @@ def test_every_config_and_plugin_is_in_the_wheel(unpacked):
 
 def test_an_unpacked_wheel_runs_with_its_own_configs_and_plugins(unpacked, tmp_path):
     code = (
-        "from automl.config import automl_conf; from automl.plugins import installed; from automl.compose import compose;"
+        "from automl.config import automl_conf; from automl.plugins import installed;"
+        "from automl.compose import compose;"
         f"assert str(automl_conf()).startswith({str(unpacked)!r}), automl_conf();"
         "assert set(installed().families) == set(compose().family);"
         "assert {'lightgbm', 'logistic', 'baseline', 'extra_trees'} <= set(installed().families)"
