@@ -20,6 +20,34 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 _SKOPS = "estimator.skops"
 
+# scikit-learn's own compiled and private types that skops does not list: what its estimators hold when they are fitted.
+TRUSTED = frozenset(
+    {
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        *(
+            f"sklearn.gaussian_process.kernels.{name}"
+            for name in (
+                "CompoundKernel ConstantKernel DotProduct Exponentiation ExpSineSquared Matern PairwiseKernel Product "
+                "RBF RationalQuadratic Sum WhiteKernel"
+            ).split()
+        ),
+        *(
+            f"sklearn.metrics._dist_metrics.{name}Distance{bits}"
+            for name in "Chebyshev Euclidean Haversine Mahalanobis Manhattan Minkowski SEuclidean".split()
+            for bits in (32, 64)
+        ),
+        "sklearn.neighbors._ball_tree.BallTree",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+
 
 def save_model(estimator: Any, folder: Path) -> None:
     """Write a fitted estimator: by its own `save(folder)`, or by skops.
@@ -54,12 +82,12 @@ def load_model(family: Family, kind: str, folder: Path) -> Any:
 
 
 def _trusted(file: Path, cls: type) -> list[str]:
-    """The types that may be loaded beyond skops's own list of scikit-learn's and numpy's: the estimator's class."""
+    """The types in a file beyond skops's own list of scikit-learn's and numpy's: the estimator's class, and TRUSTED."""
     import skops.io
 
     own = f"{cls.__module__}.{cls.__qualname__}"
     found: list[str] = skops.io.get_untrusted_types(file=file)
-    if foreign := [name for name in found if name != own]:
+    if foreign := [name for name in found if name != own and name not in TRUSTED]:
         raise RefusedError(f"{file}: holds types that are not trusted: {', '.join(foreign)}")
     return found
 

@@ -277,7 +277,10 @@ def explain(error: BaseException) -> str:
 
 def _unknown_key(key: str) -> str:
     if key == "experiment":
-        return "no config folder has experiment/NAME.yaml: give yours by --config-dir FOLDER"
+        return (
+            "experiment: no config folder has that experiment/NAME.yaml (give yours by --config-dir FOLDER), "
+            "or its first line is not `# @package _global_`"
+        )
     known = [name for name in keys() if name != key]
     if found := re.match(r"(family\.\w+\.)(\w+)", key):
         known = [f"{found[1]}{item.name}" for item in dataclasses.fields(FamilyConf)]

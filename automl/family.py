@@ -21,6 +21,7 @@ CAPABILITIES = {
     "validation": "fit takes `validation`, a tuple (X, y) of held-out rows for early stopping",
     "deadline": "fit takes `deadline`, the seconds it may run, and returns what it has by then",
     "categories": "fit takes `categories`, a dict from column number to number of levels, of the view `codes`",
+    "metric": "the constructor takes `metric`, the name of the metric that decides, to train for it",
 }
 
 
@@ -33,12 +34,12 @@ class Family:
     name : the name that configs use; unique among all plugins.
     estimator : where the scikit-learn estimator is, as ``"package.module:Class"``, or a mapping from task kind
         (``"binary"``, ``"multiclass"``, ``"regression"``, or ``"classification"`` for the first two) to such a place.
-        It is imported when a trial needs it and not before. When its constructor has them, the parameters ``task``
-        (the task kind), ``metric`` (the metric's name), ``random_state`` and ``n_jobs`` are set by the run.
+        It is imported when a trial needs it and not before. When its constructor has them, the parameters
+        ``random_state`` and ``n_jobs`` are set by the run.
     tasks : the task kinds it can learn; by default those of the mapping, or all three tabular ones.
     eats : the view that it is given as X: ``"codes"`` (float32 (n, p), categories as codes, missing as NaN),
         ``"dense"`` (float32 (n, p), imputed, scaled, one-hot) or ``"frame"`` (a Polars frame of the features).
-    can : what it can do beyond fit and predict; each is a keyword of its fit, see `CAPABILITIES`.
+    can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
     requires : modules that must be installed; the family is left out, with the reason, where one is missing.
 
     A family saves itself by ``save(folder)`` and the class method ``load(folder)`` if it has them; any other estimator
@@ -85,12 +86,15 @@ class Family:
     def build(self, kind: str, params: Mapping[str, Any], **context: Any) -> Any:
         """An unfitted estimator with `params`, and with those of `context` that its constructor has.
 
+        Of the context, `metric` is given only to a family that declares it: other estimators have one of their own.
+
         Raises
         ------
         ConfigError : the constructor has no such parameter.
         """
         known = self.check(kind, params, f"family.{self.name}.params")
-        given = {name: value for name, value in context.items() if name in known and name not in params}
+        wanted = known - params.keys() - (set() if "metric" in self.can else {"metric"})
+        given = {name: value for name, value in context.items() if name in wanted}
         estimator = self.load(kind)()
         estimator.set_params(**{**given, **params})
         return estimator

@@ -10,8 +10,9 @@ import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
-from automl import AutoML, load
+from automl import AutoML, Family, load
 from automl import predictor as predictor_module
+from automl.artifact import load_model, save_model
 from automl.errors import ConfigError, RefusedError, StorageError
 from automl.plugins import installed
 
@@ -181,3 +182,29 @@ def test_a_third_partys_estimator_comes_back_by_its_own_class(unruly, tmp_path):
     again = load(tmp_path / "model")
     assert type(again.members[0].estimator).__name__ == "Unruly"
     np.testing.assert_array_equal(again.predict_proba(FRESH), np.full((len(FRESH), 2), 0.5))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "sklearn.neighbors:KNeighborsClassifier",
+        "sklearn.tree:DecisionTreeClassifier",
+        "sklearn.ensemble:HistGradientBoostingClassifier",
+        "sklearn.ensemble:GradientBoostingClassifier",
+        "sklearn.neural_network:MLPClassifier",
+        "sklearn.gaussian_process:GaussianProcessClassifier",
+        "sklearn.naive_bayes:GaussianNB",
+        "sklearn.svm:SVC",
+        "sklearn.calibration:CalibratedClassifierCV",
+        "sklearn.discriminant_analysis:QuadraticDiscriminantAnalysis",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scikit_learns_own_estimators_are_saved_and_loaded_as_they_are(place, tmp_path):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 4)).astype("float32")
+    family = Family("any", {"classification": place})
+    estimator = family.build("binary", {}, random_state=0).fit(features, features[:, 0] > 0)
+    save_model(estimator, tmp_path)
+    again = load_model(family, "binary", tmp_path)
+    assert np.array_equal(estimator.predict(features), again.predict(features))

@@ -175,3 +175,11 @@ def test_importing_the_core_and_listing_plugins_imports_no_heavy_library():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_a_family_that_declares_it_is_told_the_metric():
+    from automl import Family
+
+    place = {"classification": "sklearn.neighbors:KNeighborsClassifier"}
+    assert Family("plain", place).build("binary", {}, metric="roc_auc", n_jobs=1).metric == "minkowski"
+    assert Family("told", place, can={"metric"}).build("binary", {}, metric="roc_auc").metric == "roc_auc"

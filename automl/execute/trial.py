@@ -43,7 +43,6 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     estimator = family.build(
         problem.task.kind,
         job["params"],
-        task=problem.task.kind,
         metric=problem.task.metric,
         random_state=job["seed"],
         n_jobs=job["threads"],

@@ -14,5 +14,5 @@ def automl_families() -> Iterable[Family]:
         "baseline",
         {"classification": "sklearn.dummy:DummyClassifier", "regression": "automl_baseline.constant:Constant"},
         eats="codes",
-        can={"weights"},
+        can={"weights", "metric"},
     )

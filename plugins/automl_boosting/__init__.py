@@ -18,6 +18,6 @@ def automl_families() -> Iterable[Family]:
                 "regression": f"automl_boosting.{name}:{cls}Regressor",
             },
             eats="codes",
-            can={"weights", "validation", "deadline", "categories"},
+            can={"weights", "validation", "deadline", "categories", "metric"},
             requires=(name,),
         )

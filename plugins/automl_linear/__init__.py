@@ -15,4 +15,4 @@ def automl_families() -> Iterable[Family]:
     yield Family("ridge", {"regression": "sklearn.linear_model:Ridge"}, can=weights)
     yield Family("elastic_net", {"regression": "automl_linear.elastic_net:ElasticNet"}, can=weights)
     yield Family("glm", {"regression": "automl_linear.glm:GLM"}, can=weights)
-    yield Family("quantile", {"regression": "automl_linear.quantile:Quantile"}, can=weights | {"deadline"})
+    yield Family("quantile", {"regression": "automl_linear.quantile:Quantile"}, can=weights | {"deadline", "metric"})
