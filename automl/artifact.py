@@ -30,14 +30,24 @@ TRUSTED = frozenset(
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
         *(
             f"sklearn.gaussian_process.kernels.{name}"
-            for name in (
-                "CompoundKernel ConstantKernel DotProduct Exponentiation ExpSineSquared Matern PairwiseKernel Product "
-                "RBF RationalQuadratic Sum WhiteKernel"
-            ).split()
+            for name in [
+                "CompoundKernel",
+                "ConstantKernel",
+                "DotProduct",
+                "Exponentiation",
+                "ExpSineSquared",
+                "Matern",
+                "PairwiseKernel",
+                "Product",
+                "RBF",
+                "RationalQuadratic",
+                "Sum",
+                "WhiteKernel",
+            ]
         ),
         *(
             f"sklearn.metrics._dist_metrics.{name}Distance{bits}"
-            for name in "Chebyshev Euclidean Haversine Mahalanobis Manhattan Minkowski SEuclidean".split()
+            for name in ["Chebyshev", "Euclidean", "Haversine", "Mahalanobis", "Manhattan", "Minkowski", "SEuclidean"]
             for bits in (32, 64)
         ),
         "sklearn.neighbors._ball_tree.BallTree",
