@@ -21,6 +21,11 @@ MANIFEST = "manifest.json"
 _SKOPS = "estimator.skops"
 
 # scikit-learn's own compiled and private types that skops does not list: what its estimators hold when they are fitted.
+_KERNELS = (
+    *("CompoundKernel", "ConstantKernel", "DotProduct", "Exponentiation", "ExpSineSquared", "Matern", "PairwiseKernel"),
+    *("Product", "RBF", "RationalQuadratic", "Sum", "WhiteKernel"),
+)
+_DISTANCES = ("Chebyshev", "Euclidean", "Haversine", "Mahalanobis", "Manhattan", "Minkowski", "SEuclidean")
 TRUSTED = frozenset(
     {
         "sklearn._loss.loss.HalfTweedieLossIdentity",
@@ -28,33 +33,13 @@ TRUSTED = frozenset(
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        *(
-            f"sklearn.gaussian_process.kernels.{name}"
-            for name in [
-                "CompoundKernel",
-                "ConstantKernel",
-                "DotProduct",
-                "Exponentiation",
-                "ExpSineSquared",
-                "Matern",
-                "PairwiseKernel",
-                "Product",
-                "RBF",
-                "RationalQuadratic",
-                "Sum",
-                "WhiteKernel",
-            ]
-        ),
-        *(
-            f"sklearn.metrics._dist_metrics.{name}Distance{bits}"
-            for name in ["Chebyshev", "Euclidean", "Haversine", "Mahalanobis", "Manhattan", "Minkowski", "SEuclidean"]
-            for bits in (32, 64)
-        ),
         "sklearn.neighbors._ball_tree.BallTree",
         "sklearn.neighbors._kd_tree.KDTree",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.tree._tree.Tree",
+        *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS),
+        *(f"sklearn.metrics._dist_metrics.{name}Distance{bits}" for name in _DISTANCES for bits in (32, 64)),
     }
 )
 

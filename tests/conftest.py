@@ -97,3 +97,5 @@ def automl(capsys, tmp_path, monkeypatch):
     for handler in logging.getLogger().handlers[:]:  # Hydra's, which hold on to the captured output of this test
         if type(handler) is logging.StreamHandler:
             logging.getLogger().removeHandler(handler)
+    if loky := sys.modules.get("joblib.externals.loky"):  # its workers stay, in the folder of this test
+        loky.get_reusable_executor().shutdown(wait=True)
