@@ -21,7 +21,7 @@ from automl.errors import ConfigError, DataError, nearest
 from automl.family import Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
-from automl.search.propose import SAMPLERS
+from automl.search.study import SAMPLERS
 from automl.task import Task, classes_of, infer_kind
 
 

@@ -17,7 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 
 from automl.errors import ConfigError, NoModelError, nearest
-from automl.search.propose import SAMPLERS
+from automl.search.study import SAMPLERS
 
 
 class AutoMLSweeper(Sweeper):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl.family import FamilySpec
-from automl.search.propose import SAMPLERS, Proposer
+from automl.search.propose import Proposer
+from automl.search.study import SAMPLERS
 from automl.space import parse
 
 SPACE = {"rate": {"float": [0.01, 1.0], "log": True}, "depth": {"int": [1, 9]}, "kind": {"choice": ["a", "b", None]}}
