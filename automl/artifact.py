@@ -99,9 +99,13 @@ def written_whole(final: Path) -> Iterator[Path]:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield draft
-        if final.is_dir():
-            shutil.rmtree(final)
-        draft.replace(final)
+        if final.is_dir():  # never half of the old one under its name, whenever the process dies
+            old = draft.with_suffix(".old")
+            final.rename(old)
+            draft.rename(final)
+            shutil.rmtree(old)
+        else:
+            draft.replace(final)
     except OSError as error:
         if isinstance(error, StorageError | RefusedError):
             raise

@@ -89,9 +89,13 @@ def _fit(arguments: list[str]) -> int:
     parser.add_argument(
         "--config", metavar="FILE", help="A YAML file laid over the defaults, such as a run's config.yaml"
     )
+    parser.add_argument("--resume", metavar="RUN", help="Go on with a run that was interrupted or killed")
     parser.add_argument("-q", "--quiet", action="store_true", help="Print nothing but errors")
     args = parser.parse_intermixed_args(arguments)
     args.overrides = shorthand(_with_data(args.overrides))
+    if args.resume:
+        args.config = str(Path(args.resume) / "config.yaml")
+        args.overrides += [f"run.dir={args.resume!r}", "run.resume=true"]
     if args.quiet:
         args.overrides += ["run.progress=quiet", *(["hydra/hydra_logging=none"] if args.multirun else [])]
     if args.dry_run and args.multirun:

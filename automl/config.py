@@ -50,6 +50,9 @@ class SplitConf:
     kind: str = _key("auto, holdout, kfold, repeated, group, time or column")
     folds: int | None = _key("how many folds; null to choose by the number of rows")
     repeats: int = _key("how often k-fold is repeated with another shuffle (kind: repeated)")
+    curve: list[dict[str, int]] = _key(
+        "kind auto: the folds of tables up to so many `rows`, repeated where it says `repeats`; above, a holdout"
+    )
     fraction: float = _key("share of rows that validates (kind: holdout)")
     column: str | None = _key("the column of groups, of time, or of fold names (kinds: group, time, column)")
 
@@ -65,6 +68,14 @@ class SearchConf:
         "over the baseline; 0 for never",
         minimum=0,
     )
+    rungs: list[int] = _key(
+        "numbers of training rows on which candidates begin before the best go on to more; "
+        "those above a third of the table's rows are passed over"
+    )
+    patience: float = _key(
+        "end when the ensemble has gained nothing for this share of the time, the portfolios being through; 0: never",
+        minimum=0,
+    )
     ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial", minimum=1)
 
 
@@ -73,7 +84,9 @@ class ExecutorConf:
     """Where trials run."""
 
     kind: str = _key("a registered executor: local, inprocess, ...")
-    slots: int = _key("trials side by side", minimum=1)
+    slots: int | None = _key(
+        "trials side by side; null for as many as cores where the table is small, else one", minimum=1
+    )
     threads: int | None = _key("cores for each trial; null to share the machine's among the slots", minimum=1)
 
 
@@ -82,6 +95,7 @@ class RunConf:
     """What a run leaves behind and says."""
 
     dir: str | None = _key("the run folder, which must not exist; null for runs/NAME-TIME")
+    resume: bool = _key("go on with the run in `dir`, if there is one that was cut off")
     progress: str = _key(
         "auto (live on a terminal, else lines), live, lines or quiet", enum=["auto", "live", "lines", "quiet"]
     )
@@ -114,6 +128,17 @@ class FamilyConf:
         default_factory=list, metadata={"doc": "parameter sets tried before any search, best first"}
     )
     priority: int = field(default=50, metadata={"doc": "families of a lower number are tried first"})
+    cost: float = field(
+        default=0.0,
+        metadata={"doc": "seconds of a fit until measured, for a million cells (rows x columns x outputs) on one core"},
+    )
+    when: dict[str, float] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "for which tables: `min_` and `max_` of rows, columns, cells or classes; "
+            "a portfolio entry may have its own `when`"
+        },
+    )
 
 
 @dataclass
@@ -156,7 +181,12 @@ class Config:
         """
         said = self.family.get(name, FamilyConf())
         return FamilySpec(
-            dict(said.params), parse(said.space, f"family.{name}.space"), tuple(said.portfolio), said.priority
+            dict(said.params),
+            parse(said.space, f"family.{name}.space"),
+            tuple(said.portfolio),
+            said.priority,
+            said.cost,
+            dict(said.when),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -118,12 +118,33 @@ class Family:
 
 @dataclass(frozen=True)
 class FamilySpec:
-    """What a config says of one family: fixed parameters, the space of the others, candidates to try first."""
+    """What a config says of one family: fixed parameters, the space of the others, candidates to try first.
+
+    `cost` is the prior of what a fit takes, in seconds for a million cells (rows x columns x outputs) on one core.
+    `when` says for which tables the family races, and a portfolio entry's own `when` for which ones it is tried: bounds
+    `min_X` and `max_X` on what a table has of rows, columns, cells and classes.
+    """
 
     params: Mapping[str, Any]
     space: Space
     portfolio: tuple[Mapping[str, Any], ...]
     priority: int = 50
+    cost: float = 0.0
+    when: Mapping[str, float] = field(default_factory=dict)
+
+    def suited(self, name: str, facts: Mapping[str, float]) -> tuple[FamilySpec, str]:
+        """This spec with the portfolio entries that suit a table, and why the family does not suit it, or nothing.
+
+        Raises
+        ------
+        ConfigError : a condition that is none.
+        """
+        fitting = []
+        for i, entry in enumerate(self.portfolio):
+            params = {key: value for key, value in entry.items() if key != "when"}
+            if not _unmet(entry.get("when", {}), facts, f"family.{name}.portfolio[{i}].when"):
+                fitting.append(params)
+        return replace(self, portfolio=tuple(fitting)), _unmet(self.when, facts, f"family.{name}.when")
 
     @cached_property
     def candidates(self) -> tuple[dict[str, Any], ...]:
@@ -138,10 +159,11 @@ class FamilySpec:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A family and one set of parameters: plain JSON."""
+    """A family and one set of parameters, on so many of the training rows (None: all): plain JSON."""
 
     family: str
     params: Mapping[str, Any]
+    rows: int | None = None
 
 
 def predict(estimator: Any, X: Any, classes: int) -> np.ndarray:
@@ -168,6 +190,19 @@ def predict(estimator: Any, X: Any, classes: int) -> np.ndarray:
     if not np.isfinite(answer).all():
         raise ValueError("predictions are not finite (NaN or infinity)")
     return answer
+
+
+def _unmet(conditions: Mapping[str, float], facts: Mapping[str, float], where: str) -> str:
+    """The first condition that does not hold, in words, or nothing."""
+    for key, bound in conditions.items():
+        side, _, fact = key.partition("_")
+        if side not in ("min", "max") or fact not in facts:
+            known = [f"{side}_{fact}" for fact in facts for side in ("min", "max")]
+            raise ConfigError(f"{where}.{key}: no such condition{nearest(key, known)} Known: {', '.join(known)}")
+        has = facts[fact]
+        if has < bound if side == "min" else has > bound:
+            return f"{has:,.0f} {fact}, and {where}.{key} is {bound:,.0f}"
+    return ""
 
 
 def _kinds(places: Mapping[str, str]) -> frozenset[str]:

@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from automl.artifact import seal, written_whole
+import numpy as np
+
 from automl.config import Config
 from automl.data.problem import Problem
-from automl.data.split import Split
-from automl.errors import NoModelError
-from automl.metrics import interval
+from automl.errors import DataError, NoModelError
+from automl.keep import keep
 from automl.plan import Plan, plan
 from automl.plugins import Registry
-from automl.run import Run, Trial, versions
+from automl.run import Run, Trial
 from automl.search.budget import Budget
-from automl.search.ensemble import blend, select
 from automl.search.race import Race
+
+_LEAST_RESERVE = 0.2  # seconds kept for the end of a run
+_CHOOSING = 0.03  # of the time budget, for the last choice of an ensemble
 
 
 def fit(
@@ -46,13 +48,17 @@ def fit(
     Raises
     ------
     ConfigError, DataError : before anything is written.
-    StorageError : the run folder exists, or cannot be written.
+    StorageError : the run folder exists and is not to be resumed, or cannot be written.
     NoModelError : no trial gave a model, or none but the baseline; the message ranks the causes.
     """
     budget = Budget(config.seconds, config.budget.trials)
+    folder = _run_folder(config, source)
+    earlier = Run.open(folder) if config.run.resume and folder.exists() else None
+    if earlier is not None:
+        budget.began -= earlier.spent
     planned = plan(config, source, target=target, weight=weight, groups=groups)
     run = Run(
-        folder=_run_folder(config, source),
+        folder=folder,
         config=config,
         task=planned.task,
         schema=planned.schema,
@@ -62,24 +68,15 @@ def fit(
         maximize=planned.metric.maximize,
         began=time.time() - budget.spent,
     )
-    run.create()
+    if earlier is None:
+        run.create()
+    else:
+        run.take_up(earlier)
     with _telling(run, planned.registry, listeners):
         run.tell("run_started", run=run)
-        with _work_folder(run.folder) as work:
-            problem = Problem.write(
-                work / "shared",
-                planned.table,
-                planned.y,
-                planned.weight,
-                planned.split,
-                planned.task,
-                planned.schema,
-                _plugin_choice(config),
-            )
-            race = _race(planned, problem, budget, run)
-            run.trials, run.why = race.trials, race.why
-            run.notes += race.notes
-            _finish(run, planned, problem, budget)
+        with _work_folder(run) as work:
+            problem = _problem(work / "shared", planned, resumed=earlier is not None)
+            _race(planned, problem, budget, run, [] if earlier is None else earlier.trials)
         run.seconds = budget.spent
         run.finish()
         run.tell("run_finished", run=run)
@@ -87,16 +84,52 @@ def fit(
     return run
 
 
-def _race(planned: Plan, problem: Problem, budget: Budget, run: Run) -> Race:
+def _problem(folder: Path, planned: Plan, *, resumed: bool) -> Problem:
+    """What the trials share, laid out in the work folder: anew, or as it was when the run was cut off.
+
+    Raises
+    ------
+    DataError : the data is not what it was then.
+    """
+    if resumed and (folder / "problem.json").exists():
+        problem = Problem.read(folder)
+        if not (problem.table.equals(planned.table) and np.array_equal(problem.y, planned.y)):
+            raise DataError("run.resume: the data has changed since the run began; begin a new one")
+        return problem
+    shutil.rmtree(folder, ignore_errors=True)
+    return Problem.write(
+        folder,
+        planned.table,
+        planned.y,
+        planned.weight,
+        planned.split,
+        planned.task,
+        planned.schema,
+        _plugin_choice(planned.config),
+    )
+
+
+def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: list[Trial]) -> None:
+    """Run the trials, and keep the best ensemble of them as they end."""
     config = planned.config
     kind = planned.registry.executors[config.executor.kind]
 
-    def ended(trial: Trial) -> None:
+    def report(trial: Trial) -> None:
         run.record(trial)
+        if trial.status == "running":
+            return
         run.log("trial_finished", trial=trial.name, status=trial.status, score=trial.score, reason=trial.reason)
         run.tell("trial_finished", run=run, trial=trial)
 
-    executor = kind.start(problem.folder, config.executor.slots, planned.threads, config.memory)
+    def kept(trials: list[Trial], share: float = 0.02) -> float:
+        began = budget.spent
+        loss = keep(run, planned, problem, trials, deadline=time.monotonic() + share * budget.seconds)
+        # The last time there is more to choose from; what it took the last time is a fair guess.
+        budget.reserve = max(_LEAST_RESERVE, 2 * (budget.spent - began))
+        run.log("kept", score=run.score, trials=len(trials), seconds=budget.spent)
+        return loss
+
+    executor = kind.start(problem.folder, planned.slots, planned.threads, config.memory)
     try:
         race = Race(
             problem,
@@ -107,92 +140,25 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run) -> Race:
             executor=executor,
             threads=planned.threads,
             budget=budget,
-            ended=ended,
+            report=report,
+            keep=kept,
+            earlier=earlier,
         )
         run.trials = race.trials
         race.run()
     finally:
         executor.close()
-    return race
-
-
-def _finish(run: Run, planned: Plan, problem: Problem, budget: Budget) -> None:
-    """Choose the ensemble and save the predictor."""
-    done = [trial for trial in run.trials if trial.status == "ok"]
+    run.why = race.why
+    run.notes += race.notes
     run.status = "interrupted" if run.why == "interrupted" else "finished"
-    if not done:
-        run.seconds = budget.spent
-        run.finish()
-        if run.status == "interrupted":
-            raise KeyboardInterrupt("interrupted before there was any model")
-        raise NoModelError(f"no trial gave a model. {_causes(run)} Log: {run.folder}")
-    # The baseline is there to compare with; it answers only where nothing else can.
-    done = [trial for trial in done if trial.origin != "baseline"] or done
-    y, weight = problem.validated(problem.y), problem.validated(problem.weight)
-    predictions = [problem.predictions(trial.number) for trial in done]
-    deadline = time.monotonic() + max(0.2, budget.seconds - budget.spent - budget.reserve / 2)
-    shares = select(
-        predictions,
-        y,
-        planned.metric,
-        weight,
-        rounds=planned.config.search.ensemble,
-        seed=planned.config.seed,
-        deadline=deadline,
-    )
-    for trial, share in zip(done, shares, strict=True):
-        trial.weight = float(share)
-    blended = blend(predictions, shares)
-    run.score = planned.metric.score(y, blended, weight)
-    run.low, run.high = interval(planned.metric, y, blended, weight, seed=planned.config.seed)
-    with written_whole(run.folder / "model") as draft:
-        _save_predictor(draft, run, planned, problem, [trial for trial in done if trial.weight > 0])
-
-
-def _save_predictor(draft: Path, run: Run, planned: Plan, problem: Problem, chosen: list[Trial]) -> None:
-    folds = _serving_folds(planned.split)
-    members, views = [], set()
-    for trial in chosen:
-        family = planned.registry.families[trial.family]
-        for fold in folds:
-            name, view = f"{trial.name}-{fold}", f"{family.eats}-{fold}"
-            shutil.copytree(problem.trial_folder(trial.number, fold) / "model", draft / "members" / name)
-            members.append(
-                {
-                    "name": name,
-                    "family": trial.family,
-                    "plugin": family.plugin,
-                    "view": view,
-                    "weight": trial.weight / len(folds),
-                }
-            )
-            views.add((view, fold, family.eats))
-    for view, fold, kind in sorted(views):
-        shutil.copytree(problem.view_folder(kind, fold), draft / "views" / view, ignore=shutil.ignore_patterns("rows"))
-    seal(
-        draft,
-        {
-            "task": planned.task.to_dict(),
-            "schema": planned.schema.to_dict(),
-            "aside": [name for name in (run.config.weight, run.config.split.column) if name is not None],
-            "views": sorted(view for view, _, _ in views),
-            "members": members,
-            "facts": {
-                "score": run.score,
-                "low": run.low,
-                "high": run.high,
-                "rows": run.rows,
-                "seed": run.config.seed,
-                "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "versions": versions(),
-            },
-        },
-    )
-
-
-def _serving_folds(split: Split) -> list[int]:
-    """The folds whose models predict: all of them, bagged; of a split over time the last one, which knows the most."""
-    return [len(split.folds) - 1] if split.kind == "time" else list(range(len(split.folds)))
+    if done := [trial for trial in run.trials if trial.status == "ok"]:
+        kept(done, _CHOOSING)
+        return
+    run.seconds = budget.spent
+    run.finish()
+    if run.status == "interrupted":
+        raise KeyboardInterrupt("interrupted before there was any model")
+    raise NoModelError(f"no trial gave a model. {_causes(run)} Log: {run.folder}")
 
 
 def _refuse_bare(run: Run, planned: Plan) -> None:
@@ -256,14 +222,15 @@ def _telling(run: Run, registry: Registry, listeners: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    """The run's scratch folder, removed at the end, but for what the workers printed."""
-    work = folder / "work"
-    work.mkdir()
+def _work_folder(run: Run) -> Iterator[Path]:
+    """The run's scratch folder: removed at the end, but for what workers printed; a run that was cut off needs it."""
+    work = run.folder / "work"
+    work.mkdir(exist_ok=True)
     try:
         yield work
     finally:
         log = work / "shared" / "workers.log"
         if log.exists() and log.stat().st_size:
-            shutil.copy(log, folder / "workers.log")
-        shutil.rmtree(work, ignore_errors=True)
+            shutil.copy(log, run.folder / "workers.log")
+        if run.status == "finished":
+            shutil.rmtree(work, ignore_errors=True)

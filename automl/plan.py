@@ -11,18 +11,23 @@ import numpy as np
 import polars as pl
 
 from automl.compose import registry_for, shipped_family
-from automl.config import Config
+from automl.config import Config, SplitConf
 from automl.data.check import Finding
 from automl.data.check import check as lint
 from automl.data.read import read
 from automl.data.schema import Schema, typed_target
-from automl.data.split import Split, make_split
+from automl.data.split import Split, make_split, usual_folds
 from automl.errors import ConfigError, DataError, nearest
 from automl.family import Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
+from automl.search.cost import prior
 from automl.search.study import SAMPLERS
 from automl.task import Task, classes_of, infer_kind
+
+_SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and fits run side by side instead
+_FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
+_FEWER = (5, 3, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Plan:
     split: Split
     families: Mapping[str, FamilySpec]
     baseline: str | None
+    slots: int
     threads: int
     facts: dict[str, str]
     notes: list[str]
@@ -83,18 +89,6 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
 
     schema = Schema.infer(table, roles=config.data.roles, drop=config.data.drop, missing=config.data.missing)
     typed, _ = schema.apply(table)
-    said = config.split
-    if "groups" in extra and said.kind == "auto":
-        said = replace(said, kind="group", column="groups")
-    split = make_split(
-        said, kind=kind, y=y, column=_split_column(said.kind, said.column, typed, table, extra), seed=config.seed
-    )
-
-    if classes and len(seen := np.unique(y[np.concatenate([fold.valid for fold in split.folds])])) < 2:
-        raise DataError(
-            f"only rows of {classes[seen[0]]!r} can validate ({table.height} rows in all): nothing could be compared; "
-            f"every class needs 2 rows at least, better 10"
-        )
     families = registry.select(config.families, kind)
     baseline = _baseline(config, registry, kind)
     if config.executor.kind not in registry.executors:
@@ -115,7 +109,31 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         notes.append(f"sample weights are not used in the fits of {', '.join(unweighted)}, which cannot take them")
     specs = {family: config.family_spec(family) for family in racing}
     _check_params(registry, racing, specs, kind)
-    threads = config.executor.threads or max(1, cores() // config.executor.slots)
+    outputs = len(classes) if len(classes) > 2 else 1
+    table_facts = {
+        "rows": typed.height,
+        "columns": len(schema.features),
+        "cells": typed.height * len(schema.features) * outputs,
+        "classes": len(classes),
+    }
+    specs = _suited(specs, table_facts, baseline, notes)
+    racing = {name: racing[name] for name in specs}
+    slots = config.executor.slots or (cores() if typed.height * typed.width < _SMALL else 1)
+    threads = config.executor.threads or max(1, cores() // slots)
+    said, why_folds = _carried(config, typed.height, specs, table_facts["cells"])
+    if "groups" in extra and said.kind == "auto":
+        said = replace(said, kind="group", column="groups")
+    split = make_split(
+        said, kind=kind, y=y, column=_split_column(said.kind, said.column, typed, table, extra), seed=config.seed
+    )
+    if why_folds and split.kind in ("kfold", "holdout"):
+        split = replace(split, why=f"{split.why}; {why_folds}")
+
+    if classes and len(seen := np.unique(y[np.concatenate([fold.valid for fold in split.folds])])) < 2:
+        raise DataError(
+            f"only rows of {classes[seen[0]]!r} can validate ({table.height} rows in all): nothing could be compared; "
+            f"every class needs 2 rows at least, better 10"
+        )
     facts = _facts(typed, schema, task, config, metric, split, racing, baseline)
     return Plan(
         config,
@@ -129,10 +147,45 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         split,
         specs,
         baseline,
+        slots,
         threads,
         facts,
         [*notes, *schema.notes],
     )
+
+
+def _suited(
+    specs: Mapping[str, FamilySpec], facts: Mapping[str, float], baseline: str | None, notes: list[str]
+) -> dict[str, FamilySpec]:
+    """The families that suit a table of these facts, each with the portfolio entries that do; the baseline always."""
+    found = {}
+    for name, spec in specs.items():
+        fitting, unmet = spec.suited(name, facts)
+        if not unmet or name == baseline:
+            found[name] = fitting
+        else:
+            notes.append(f"{name} does not race: the table has {unmet}")
+    if not found.keys() - {baseline}:
+        raise ConfigError(f"families: none suits this table. {'; '.join(notes)}")
+    return found
+
+
+def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float) -> tuple[SplitConf, str]:
+    """The split with as many folds as the time budget carries, where the config leaves them open; and why fewer.
+
+    It carries them if the first candidates of the quicker half of the families take half of it, by their cost priors.
+    """
+    said = config.split
+    usual = usual_folds(said, rows)
+    if usual is None or config.budget.trials is not None:
+        return said, ""
+    costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
+    a_fold = sum(costs[: (len(costs) + 1) // 2]) / cores()
+    fits = [k for k in (usual, *_FEWER) if k <= usual and k * a_fold <= config.seconds / 2]
+    folds = fits[0] if fits else 1
+    if folds == usual:
+        return said, ""
+    return replace(said, folds=folds), f"{usual} folds would take too much of {config.seconds:g} s"
 
 
 def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, str]]:

@@ -19,7 +19,7 @@ from automl.artifact import written_whole
 from automl.compose import typed
 from automl.config import Config
 from automl.data.schema import Schema
-from automl.errors import StorageError, nearest
+from automl.errors import ConfigError, StorageError, nearest
 from automl.task import Task
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Trial:
 
     Attributes
     ----------
-    number, family, params : which candidate; `origin` is baseline, portfolio or search.
+    number, family, params : which candidate; `origin` is baseline, portfolio, search or promotion.
+    rows : on how many of the training rows of each fold; None for all.
     status : running, then ok, pruned, failed, timeout, oom, crashed or unfinished, with the `reason`.
     score, low, high : the metric on the validation rows of all folds, and its 95% interval.
     folds : the score of each fold that was run.
@@ -60,6 +61,7 @@ class Trial:
     row_seconds: float | None = None
     size: int = 0
     weight: float = 0.0
+    rows: int | None = None
 
     @property
     def name(self) -> str:
@@ -129,8 +131,40 @@ class Run:
             seed=self.config.seed,
         )
 
+    def take_up(self, earlier: Run) -> None:
+        """Go on with a run that was cut off: its clock, and what it had written.
+
+        Raises
+        ------
+        StorageError : it has come to its end.
+        ConfigError : it was another run: its config differs in more than the budget and `run`.
+        """
+        if earlier.status == "finished":
+            raise StorageError(f"run {self.folder} has finished: there is nothing to resume; choose another run.dir=")
+        mine, its = plain(self.config), plain(earlier.config)
+        if others := [key for key in mine if key not in ("budget", "run") and mine[key] != its[key]]:
+            raise ConfigError(
+                f"run.resume: {others[0]} is {mine[others[0]]!r} and was {its[others[0]]!r} in {self.folder}; "
+                f"leave it as it was, or choose another run.dir="
+            )
+        self.began = time.time() - earlier.spent
+        self.log("run_resumed", trials=len(earlier.trials), spent=earlier.spent)
+
+    @property
+    def spent(self) -> float:
+        """Seconds that an unfinished run had worked, by its log; pauses between its parts do not count."""
+        total = last = 0.0
+        for line in (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:  # the line at which it was cut off
+                continue
+            total += 0.0 if event["event"] in ("run_started", "run_resumed") else event["time"] - last
+            last = event["time"]
+        return total
+
     def record(self, trial: Trial) -> None:
-        """Keep a trial that has ended; from here on it is on disk."""
+        """Keep a trial as it is now; from here on it is on disk."""
         row = json.dumps(dataclasses.asdict(trial), default=str)
         with _transaction(self.folder / "trials.sqlite") as store:
             store.execute(

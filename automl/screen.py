@@ -125,7 +125,7 @@ def show_plan(console: Console, planned: Plan) -> None:
     memory = "no memory limit" if config.memory is None else f"{config.memory / 1e6:,.0f} MB a worker"
     console.print(
         f"\ncost     at most {config.seconds:g} s, {trials}, {folds} fit{'s' * (folds > 1)} each, "
-        f"{config.executor.slots} x {planned.threads} cores, {memory}",
+        f"{planned.slots} x {planned.threads} cores, {memory}",
         markup=False,
     )
 
@@ -174,7 +174,9 @@ def show_end(console: Console, run: Run) -> None:
         soft_wrap=True,
     )
     folder = shlex.quote(str(run.folder))
+    again = {f"automl fit --resume {folder}": "go on where it stopped"} if run.status == "interrupted" else {}
     commands = {
+        **again,
         f"automl predict {folder} {shlex.quote(_data(run))} -o predictions.parquet": "predict",
         f"automl evaluate {folder} TEST.csv": "score on rows it has not seen",
         f"automl leaderboard {folder}": "every trial",

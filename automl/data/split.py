@@ -85,7 +85,7 @@ class _Count:
     def of(cls, conf: SplitConf, n: int, least: int) -> _Count:
         if conf.folds is not None:
             return cls(conf.folds, True)
-        return cls(max(least, next(folds for rows, folds in _FOLDS if n < rows)), False)
+        return cls(max(least, _by_rows(conf, n).get("folds", 1)), False)
 
     def at_most(self, most: int, problem: str) -> tuple[int, str]:
         """The number of folds that can be had and a note on it."""
@@ -96,8 +96,6 @@ class _Count:
         return most, f"{problem}, so {most} folds instead of {self.folds}"
 
 
-_FOLDS = ((500, 5), (2_000, 8), (20_000, 5), (200_001, 3), (np.inf, 1))
-_REPEATED_ROWS, _HOLDOUT_ROWS = 500, 200_000
 _MOST_VALID = 50_000
 _BINS = 20
 _MOST_NAMES = 100
@@ -131,15 +129,27 @@ def _check(conf: SplitConf, column: np.ndarray | None) -> None:
 _COLUMN_OF = {"group": "groups", "time": "times", "column": "fold names"}
 
 
+def usual_folds(conf: SplitConf, n: int) -> int | None:
+    """How many folds a table of `n` rows has where the config leaves it open; None if it is no plain k-fold."""
+    usual = _by_rows(conf, n)
+    return None if conf.kind != "auto" or conf.folds is not None or "repeats" in usual else usual.get("folds")
+
+
+def _by_rows(conf: SplitConf, n: int) -> dict[str, int]:
+    """The entry of the curve for so many rows; none past its end, where a share of the rows validates."""
+    return next((entry for entry in conf.curve if n <= entry["rows"]), {})
+
+
 def _by_size(conf: SplitConf, n: int) -> str:
     if conf.folds is not None:
         return "holdout" if conf.folds == 1 else "kfold"
-    return "repeated" if n < _REPEATED_ROWS else "kfold" if n <= _HOLDOUT_ROWS else "holdout"
+    usual = _by_rows(conf, n)
+    return "repeated" if "repeats" in usual else "kfold" if usual else "holdout"
 
 
 def _share(conf: SplitConf, n: int) -> float:
     """The share of rows that validates in a holdout: what was said, but in large tables no more rows than tell."""
-    return min(conf.fraction, _MOST_VALID / n) if conf.folds is None and n > _HOLDOUT_ROWS else conf.fraction
+    return conf.fraction if conf.folds is not None or _by_rows(conf, n) else min(conf.fraction, _MOST_VALID / n)
 
 
 def _strata(y: np.ndarray, kind: str) -> np.ndarray:
@@ -174,7 +184,8 @@ def _shuffled(
         return [fold], _said(f"{len(fold.valid):,} of {n:,} rows validate, stratified by {by}", *notes)
     k, note = _Count.of(conf, n, 3).at_most(len(free), f"there are {len(free)} rows that can validate")
     # Where each fold is one row, another shuffle gives the same folds.
-    repeats = conf.repeats if chosen == "repeated" and k < len(free) else 1
+    wanted = conf.repeats if conf.kind == "repeated" else _by_rows(conf, n).get("repeats", 1)
+    repeats = wanted if chosen == "repeated" and k < len(free) else 1
     folds = [_fold(n, free[dealt == i]) for dealt in _deals(strata[free], k, repeats, rng) for i in range(k)]
     times = f", {repeats} times" if repeats > 1 else ""
     return folds, _said(f"{n:,} rows in {k} folds{times}, stratified by {by}", note, *notes)

@@ -19,8 +19,8 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
 
     Parameters
     ----------
-    job : ``id``, ``trial``, ``fold``, ``family``, ``params``, ``seed``, ``threads`` and ``deadline``, the seconds that
-        the fit may take.
+    job : ``id``, ``trial``, ``fold``, ``family``, ``params``, ``rows`` (of the training rows; None for all), ``seed``,
+        ``threads`` and ``deadline``, the seconds that the fit may take.
     problem : what the trials of the run share.
 
     Returns
@@ -38,8 +38,11 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     family = problem.registry.family(job["family"])
     rows = problem.fold(job["fold"])
     view, X, X_valid = problem.view(family.eats, job["fold"])
-    y, y_valid = problem.y[rows.train], problem.y[rows.valid]
-    weight = None if problem.weight is None else problem.weight[rows.train]
+    train, y_valid = rows.train, problem.y[rows.valid]
+    if job["rows"] is not None and job["rows"] < len(train):
+        chosen = _some(len(train), job["rows"])
+        X, train = X[chosen], train[chosen]
+    y, weight = problem.y[train], None if problem.weight is None else problem.weight[train]
     estimator = family.build(
         problem.task.kind,
         job["params"],
@@ -64,6 +67,11 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     size = sum(file.stat().st_size for file in (final / "model").rglob("*") if file.is_file())
     cost = {"fit_seconds": fitted - start, "row_seconds": row_seconds, "size": size}
     return {"score": float(score), **cost, "notes": list(view.notes)}
+
+
+def _some(n: int, wanted: int) -> np.ndarray:
+    """Which of n rows to take: the same ones for every candidate that gets so many, whatever else the run does."""
+    return np.sort(np.random.default_rng(n).choice(n, wanted, replace=False))
 
 
 def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any, deadline: float) -> dict[str, Any]:

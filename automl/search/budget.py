@@ -15,25 +15,23 @@ class Budget:
     ----------
     seconds : the wall time of the whole run, reading and saving included.
     trials : candidates beyond the baseline, or None.
+    reserve : seconds kept for the end: the ensemble and saving the predictor. Who has measured that sets it anew.
     """
 
     seconds: float
     trials: int | None = None
     clock: Callable[[], float] = time.monotonic
     began: float = field(default=0.0)
+    reserve: float = 0.0
 
     def __post_init__(self) -> None:
         self.began = self.began or self.clock()
+        self.reserve = self.reserve or min(1.5, 0.2 + 0.03 * self.seconds)
 
     @property
     def spent(self) -> float:
         """Seconds since the start."""
         return self.clock() - self.began
-
-    @property
-    def reserve(self) -> float:
-        """Seconds kept for the end: the ensemble and saving the predictor."""
-        return min(5.0, 0.3 + 0.03 * self.seconds)
 
     @property
     def left(self) -> float:

@@ -1,11 +1,12 @@
-"""Propose candidates: the baseline, then every family's portfolio, then Optuna, one study a family."""
+"""Propose candidates: every family's portfolio, then Optuna's, one study a family; and those worth more rows."""
 
 from __future__ import annotations
 
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,79 +15,155 @@ from automl.search.study import Study
 from automl.space import is_free
 
 _RETRIES = 20  # draws of a family that has been tried before, until it is taken as exhausted
+_ETA = 3  # of so many candidates at one number of rows, one goes on to the next (Li et al. 2020, "ASHA")
+
+Affordable = Callable[[str, int | None], bool]
 
 
 class Proposer:
-    """Decides what to try next; it knows candidates and their losses, and nothing of how they are evaluated.
+    """Decides what to try next; it knows candidates, their losses and costs, and nothing of how they are evaluated.
 
     Parameters
     ----------
     specs : what the config says of each family that races, in any order.
     sampler : the name of one of Optuna's samplers, see `automl.search.study`.
     portfolio : whether the portfolios come first.
+    rungs : numbers of training rows, rising; None stands for all of them and comes last. New candidates begin at the
+        first one, and the best third of those that have a result goes on to the next.
     """
 
-    def __init__(self, specs: Mapping[str, FamilySpec], *, sampler: str, portfolio: bool, seed: int) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, FamilySpec],
+        *,
+        sampler: str,
+        portfolio: bool,
+        seed: int,
+        rungs: Sequence[int | None] = (None,),
+    ) -> None:
         self._specs = dict(sorted(specs.items(), key=lambda item: (item[1].priority, item[0])))
         self._rng = np.random.default_rng(seed)
         self._seen: set[str] = set()
-        self._losses: dict[str, float] = dict.fromkeys(self._specs, math.inf)
-        self._queue = _interleaved(self._specs, first_only=not portfolio)
+        self._progress = {name: Progress() for name in self._specs}
+        self._rungs = tuple(rungs)
+        self._results: dict[int | None, dict[str, tuple[float, Candidate]]] = {rung: {} for rung in self._rungs}
+        self._queue = _interleaved(self._specs, first_only=not portfolio, rows=self._rungs[0])
         self._studies = {
             name: Study(spec, sampler, seed + zlib.crc32(name.encode()) % 10_000)
             for name, spec in self._specs.items()
             if is_free(spec.space)
         }
 
-    def next(self, affordable: Mapping[str, bool] | None = None) -> tuple[Candidate, str] | None:
-        """The next candidate and where it comes from (portfolio or search), or None when there is nothing left to try.
+    @property
+    def portfolio_left(self) -> int:
+        """Entries of the portfolios that were not tried yet."""
+        return len(self._queue)
 
-        Families that `affordable` maps to False are passed over.
+    def next(self, affordable: Affordable = lambda family, rows: True) -> tuple[Candidate, str] | None:
+        """The next candidate and where it comes from (promotion, portfolio or search), or None: nothing left to try.
+
+        A candidate for which `affordable(family, rows)` is False is passed over.
         """
-        can = {name: (affordable or {}).get(name, True) for name in self._specs}
-        waiting = list(self._queue)
-        for candidate in waiting:
-            if can[candidate.family]:
+        if promoted := self._promotion(affordable):
+            return promoted, "promotion"
+        for candidate in list(self._queue):
+            if affordable(candidate.family, candidate.rows):
                 self._queue.remove(candidate)
                 if self._is_new(candidate):
                     return candidate, "portfolio"
-        families = [name for name in self._studies if can[name]]
+        first = self._rungs[0]
+        families = [name for name in self._studies if affordable(name, first)]
         while families:
             name = self._choose(families)
             for _ in range(_RETRIES):
-                candidate = Candidate(name, self._studies[name].ask())
+                candidate = Candidate(name, self._studies[name].ask(), first)
                 if self._is_new(candidate):
                     return candidate, "search"
             families.remove(name)
         return None
 
-    def tell(self, candidate: Candidate, loss: float | None) -> None:
-        """Learn the loss of a candidate (lower is better), or None where it gave none."""
+    def skip(self, candidate: Candidate) -> None:
+        """Take a candidate as tried, in an earlier part of the same run."""
+        self._is_new(candidate)
+        self._queue = [waiting for waiting in self._queue if _key(waiting) != _key(candidate)]
+
+    def tell(self, candidate: Candidate, loss: float | None, cost: float = 1.0) -> None:
+        """Learn the loss of a candidate (lower is better), or None where it gave none, and what it cost."""
         if loss is not None and not math.isfinite(loss):
             loss = None
         if loss is not None:
-            self._losses[candidate.family] = min(self._losses[candidate.family], loss)
-        if candidate.family in self._studies:
-            self._studies[candidate.family].tell(candidate.params, loss)
+            self._results[candidate.rows][_key(candidate)] = (loss, candidate)
+        if candidate.rows == self._rungs[0]:  # losses at other numbers of rows are not to be compared with these
+            self._progress[candidate.family].tell(math.inf if loss is None else loss, cost)
+            if candidate.family in self._studies:
+                self._studies[candidate.family].tell(candidate.params, loss)
+
+    def _promotion(self, affordable: Affordable) -> Candidate | None:
+        """The best candidate that has earned more rows, at the highest rung where there is one."""
+        for rung, following in reversed(list(zip(self._rungs, self._rungs[1:], strict=False))):
+            ranked = sorted(self._results[rung].values(), key=lambda result: result[0])
+            for _, candidate in ranked[: math.ceil(len(ranked) / _ETA) if len(ranked) >= _ETA else 0]:
+                grown = replace(candidate, rows=following)
+                if affordable(grown.family, following) and self._is_new(grown):
+                    return grown
+        return None
 
     def _choose(self, families: list[str]) -> str:
-        """A family at random, each half as likely as the one whose best loss is next below its own."""
-        ranked = sorted(families, key=lambda name: self._losses[name])
-        shares = 0.5 ** np.arange(len(ranked))
-        return ranked[int(self._rng.choice(len(ranked), p=shares / shares.sum()))]
+        """A family at random, likelier the less it is expected to cost to find something better with it.
+
+        Expected cost for improvement: Wang et al. 2021, "FLAML: a fast and lightweight AutoML library".
+        """
+        best = min(progress.best for progress in self._progress.values())
+        costs = np.array([self._progress[name].cost_to_improve(best) for name in families])
+        if not np.isfinite(costs).any():
+            return families[int(self._rng.integers(len(families)))]
+        costs = np.where(np.isfinite(costs), costs, costs.min())  # one that was never tried is as promising as any
+        shares = 1 / np.maximum(costs, 1e-9)
+        return families[int(self._rng.choice(len(families), p=shares / shares.sum()))]
 
     def _is_new(self, candidate: Candidate) -> bool:
-        key = json.dumps([candidate.family, candidate.params], sort_keys=True, default=str)
+        key = _key(candidate)
         if key in self._seen:
             return False
         self._seen.add(key)
         return True
 
 
-def _interleaved(specs: Mapping[str, FamilySpec], *, first_only: bool) -> list[Candidate]:
+@dataclass
+class Progress:
+    """What a family has cost and reached: the base of its expected cost for improvement."""
+
+    spent: float = 0.0
+    trials: int = 0
+    best: float = math.inf
+    best_at: float = 0.0
+    before: float = math.inf
+    before_at: float = 0.0
+
+    def tell(self, loss: float, cost: float) -> None:
+        """One more trial of the family, and its loss (infinite if it gave none)."""
+        self.spent += cost
+        self.trials += 1
+        if loss < self.best:
+            self.before, self.before_at = self.best, self.best_at
+            self.best, self.best_at = loss, self.spent
+
+    def cost_to_improve(self, overall: float) -> float:
+        """Expected cost until this family improves on its own best or, if it lags, on the best `overall`."""
+        if not self.trials:
+            return math.inf
+        own = max(self.spent - self.best_at, self.best_at - self.before_at, self.spent / self.trials)
+        if not math.isfinite(self.best) or self.best <= overall:
+            return own
+        gained = self.before - self.best if math.isfinite(self.before) else abs(self.best)
+        took = self.spent - self.before_at if math.isfinite(self.before) else self.spent
+        return max(own, 2 * (self.best - overall) * took / max(gained, 1e-12))
+
+
+def _interleaved(specs: Mapping[str, FamilySpec], *, first_only: bool, rows: int | None) -> list[Candidate]:
     """First entries of all portfolios, then second ones, and so on."""
     entries: Iterator[Candidate] = (
-        Candidate(name, spec.candidates[i])
+        Candidate(name, spec.candidates[i], rows)
         for i in range(max((len(spec.candidates) for spec in specs.values()), default=0))
         for name, spec in specs.items()
         if i < len(spec.candidates)
@@ -94,3 +171,7 @@ def _interleaved(specs: Mapping[str, FamilySpec], *, first_only: bool) -> list[C
     queue = list(entries)
     # Without portfolios a family that has nothing to search still gets its one try.
     return [c for c in queue if not is_free(specs[c.family].space)] if first_only else queue
+
+
+def _key(candidate: Candidate) -> str:
+    return json.dumps([candidate.family, candidate.params, candidate.rows], sort_keys=True, default=str)

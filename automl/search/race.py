@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,36 +16,50 @@ from automl.family import Candidate, FamilySpec
 from automl.metrics import interval
 from automl.run import Trial
 from automl.search.budget import Budget
+from automl.search.cost import Costs
+from automl.search.judge import Plateau, hopeless
 from automl.search.propose import Proposer
 
-_MARGIN = 1.3  # a trial is started if the time left is this much more than its family has needed
+_WAVES = (1, 3)  # a trial is judged after so many folds
+_MARGIN = 1.2  # a trial is started if the time left is this much more than it is expected to take
 _FIT = 0.8  # of the time of a fold, for its fit; the rest is for its views, its predictions and saving them
 _GRACE = 2.0  # seconds beyond the allowance of its trial after which a job is killed, if the run has as many
 _SHARE, _FEW = 0.25, 4  # of the time left, for one trial, while few trials have a result
 _LATER = 0.5  # and when more have
+_MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
 _LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
+_LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
 
 
 @dataclass
 class _Entry:
-    """A trial under way: the folds still to run."""
+    """A trial under way: the folds still to run, and those that the executor has."""
 
     trial: Trial
     candidate: Candidate
     pending: list[int]
     allowance: float
+    wave: list[int] = field(default_factory=list)
+    out: int = 0
     scores: dict[int, float] = field(default_factory=dict)  # by fold: side by side, they end in any order
 
 
 class Race:
-    """Runs trials until the budget ends, the candidates run out, or somebody interrupts.
+    """Runs trials until the budget ends, the candidates run out, nothing more is gained, or somebody interrupts.
+
+    With `budget.trials` it does not matter how many run side by side: a trial is proposed, and judged, by the outcomes
+    of those that began at least `_LAG` before it, and by these whether or not others have ended too.
 
     Parameters
     ----------
     problem, specs, search, baseline, seed : what to learn, who races, how; `baseline` names the family that runs first.
     executor : where jobs run; `threads`: the cores that a job may use.
     budget : what may be spent.
-    ended : called with each trial that has ended.
+    report : called with each trial when it begins and when it has ended.
+    keep : called with the trials that ended well so far, to keep the best ensemble of them; gives its loss. It is
+        called at once for the first two, and then when that costs little beside the time since the last call.
+    earlier : the trials of this race before it was cut off, in order. Those that had ended are not run again; those
+        that were running are.
     """
 
     def __init__(
@@ -59,25 +73,39 @@ class Race:
         executor: Executor,
         threads: int,
         budget: Budget,
-        ended: Callable[[Trial], None],
+        report: Callable[[Trial], None],
+        keep: Callable[[list[Trial]], float] = lambda trials: math.nan,
+        earlier: Sequence[Trial] = (),
     ) -> None:
         self.problem, self.executor, self.budget = problem, executor, budget
         self.trials: list[Trial] = []
         self.why = ""
         self.notes: list[str] = []
-        self._search, self._seed, self._threads, self._ended = search, seed, threads, ended
+        self._search, self._seed, self._threads, self._report, self._keep = search, seed, threads, report, keep
         self._baseline = Candidate(baseline, specs[baseline].candidates[0]) if baseline else None
         racing = {name: spec for name, spec in specs.items() if name != baseline}
-        self._proposer = Proposer(racing, sampler=search.sampler, portfolio=search.portfolio, seed=seed)
-        self._families = list(racing)
+        rows = len(problem.fold(0).train)
+        rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
+        self._proposer = Proposer(racing, sampler=search.sampler, portfolio=search.portfolio, seed=seed, rungs=rungs)
+        outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
+        self._costs = Costs(
+            {name: spec.cost for name, spec in racing.items()},
+            cells=rows * max(1, len(problem.schema.features)) * outputs,
+            rows=rows,
+            threads=threads,
+        )
+        self._plateau = Plateau(search.patience * budget.seconds)
+        self._candidates: dict[int, Candidate] = {}
         self._entries: dict[int, _Entry] = {}
         self._under_way: dict[str, float] = {}  # jobs that the executor has, with their limits
-        self._costs: dict[str, list[float]] = {}
+        self._kept, self._kept_at, self._keeping = 0, 0.0, 0.0
+        for trial in earlier:
+            self._restore(trial)
 
     def run(self) -> list[Trial]:
         """Race to the end; the trials in the order they were started. Ctrl-C ends it early, with what there is."""
         try:
-            while self.budget.left > 0:
+            while self.budget.left > 0 and not self._flat():
                 while len(self._under_way) < self.executor.slots and (job := self._next_job()):
                     self._under_way[job["id"]] = job["limit"]
                     self.executor.submit(job)
@@ -85,8 +113,9 @@ class Race:
                     break
                 for outcome in self.executor.wait(min(1.0, max(0.05, self.budget.left))):
                     self._take(outcome)
+                self._keep_best()
             else:
-                self.why = "the time is spent"
+                self.why = self.why or "the time is spent"
         except KeyboardInterrupt:
             self.why = "interrupted"
         for entry in list(self._entries.values()):
@@ -94,25 +123,26 @@ class Race:
             self._end(entry, "unfinished", f"{done}: {self.why}")
         return self.trials
 
-    @property
-    def _done(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.status == "ok"]
+    # What runs next
 
     def _next_job(self) -> dict[str, Any] | None:
         """A further fold of the oldest trial under way, or else the first fold of a new trial."""
-        entry = next((entry for entry in self._entries.values() if entry.pending), None) or self._new_trial()
+        entry = next((entry for entry in self._entries.values() if entry.wave), None) or self._new_trial()
         if entry is None:
             return None
-        fold = entry.pending.pop(0)
+        fold = entry.wave.pop(0)
+        entry.out += 1
         left = max(0.0, self.budget.left)
         mine = max(0.05, entry.allowance - entry.trial.fit_seconds)
-        deadline = _FIT * min(left, mine) / (1 + len(entry.pending))
+        waiting = len(entry.wave) + len(entry.pending)
+        deadline = _FIT * min(left, mine / (1 + waiting))
         return {
             "id": f"{entry.trial.number}-{fold}",
             "trial": entry.trial.number,
             "fold": fold,
             "family": entry.candidate.family,
             "params": dict(entry.candidate.params),
+            "rows": entry.candidate.rows,
             "seed": self._seed + fold,
             "threads": self._threads,
             "deadline": deadline,
@@ -126,32 +156,56 @@ class Race:
         if self.budget.trials is not None and begun >= self.budget.trials:
             self.why = f"budget.trials={self.budget.trials} is reached"
             return None
-        affordable = {name: self._cost(name) * _MARGIN <= self.budget.left for name in self._families}
+        if self.budget.trials is not None and any(
+            trial.status == "running" for trial in self._before(len(self.trials))
+        ):
+            return None
+        self._tell(self._before(len(self.trials)))
+        dear: list[str] = []
+
+        def affordable(family: str, rows: int | None) -> bool:
+            most = self.budget.left if self._costs.is_known(family) else _MOST * self.budget.left
+            fits = _MARGIN * self._expected(family, rows) <= most or not self._done
+            if not fits:
+                dear.append(family)
+            return fits
+
         proposal = self._proposer.next(affordable)
         if proposal is None:
-            self.why = (
-                "every candidate was tried" if all(affordable.values()) else "no further trial fits into the time left"
-            )
+            self.why = "no further trial fits into the time left" if dear else "every candidate was tried"
             return None
         return self._start(*proposal)
 
     def _start(self, candidate: Candidate, origin: str) -> _Entry:
-        trial = Trial(len(self.trials), candidate.family, candidate.params, origin)
+        return self._begin(Trial(len(self.trials), candidate.family, candidate.params, origin, rows=candidate.rows))
+
+    def _begin(self, trial: Trial) -> _Entry:
+        candidate = Candidate(trial.family, trial.params, trial.rows)
         self.trials.append(trial)
+        self._candidates[trial.number] = candidate
+        left = self.budget.left * self.executor.slots
         share = _SHARE if len(self._done) < _FEW else _LATER
-        allowance = max(share * self.budget.left, _MARGIN * self._cost(candidate.family))
-        if origin == "baseline":
-            allowance = self.budget.left
+        wanted = _MARGIN * self._costs.fold(candidate.family, candidate.rows) * self.problem.folds
+        allowance = max(share * left, min(wanted, _MOST * left))
+        if trial.origin == "baseline" or self.budget.trials is not None:
+            allowance = left
         entry = _Entry(trial, candidate, list(range(self.problem.folds)), allowance)
+        self._next_wave(entry)
         self._entries[trial.number] = entry
+        self._report(trial)
         return entry
 
-    def _learn_cost(self, family: str, a_fold: float) -> None:
-        self._costs.setdefault(family, []).append(a_fold * self.problem.folds)
+    def _next_wave(self, entry: _Entry) -> None:
+        run = len(entry.scores)
+        size = next((wave - run for wave in _WAVES if wave > run), len(entry.pending))
+        entry.wave, entry.pending = entry.pending[:size], entry.pending[size:]
 
-    def _cost(self, family: str) -> float:
-        """Seconds that a trial of the family is expected to take: the median of what its trials took, or would have."""
-        return float(np.median(self._costs[family])) if family in self._costs else 0.0
+    def _expected(self, family: str, rows: int | None) -> float:
+        """Seconds that a whole trial is expected to take from now, its folds side by side where slots are free."""
+        side_by_side = min(self.executor.slots, self.problem.folds)
+        return self._costs.fold(family, rows) * self.problem.folds / side_by_side
+
+    # What came of it
 
     def _take(self, outcome: Mapping[str, Any]) -> None:
         limit = self._under_way.pop(outcome["id"])
@@ -160,10 +214,11 @@ class Race:
         killed = outcome["status"] == "timeout"
         if entry is None or (killed and self.budget.left <= 0):  # its trial, or the run, has ended already
             return
+        entry.out -= 1
         trial = entry.trial
         if outcome["status"] != "ok":
             if killed:
-                self._learn_cost(trial.family, _LIMITS * limit / self.problem.folds)
+                self._costs.learn(trial.family, _LIMITS * limit / self.problem.folds, trial.rows)
             self._end(entry, outcome["status"], outcome["reason"])
             return
         entry.scores[fold] = outcome["score"]
@@ -174,11 +229,13 @@ class Race:
         trial.row_seconds = trial.row_seconds or outcome["row_seconds"]
         if len(entry.scores) == self.problem.folds:
             self._score(entry)
-        elif entry.pending and (reason := self._hopeless(entry)):
-            self._end(entry, "pruned", reason)
-        elif entry.pending and (reason := self._too_slow(entry)):
-            self._learn_cost(trial.family, trial.fit_seconds / len(entry.scores))
-            self._end(entry, "timeout", reason)
+        elif not entry.wave and not entry.out:
+            if reason := self._hopeless(entry):
+                self._end(entry, "pruned", reason)
+            elif reason := self._too_slow(entry):
+                self._end(entry, "timeout", reason)
+            else:
+                self._next_wave(entry)
 
     def _too_slow(self, entry: _Entry) -> str:
         """Why the other folds would not end in the time of the trial, or nothing."""
@@ -201,37 +258,73 @@ class Race:
         self._end(entry, "ok", "")
 
     def _hopeless(self, entry: _Entry) -> str:
-        """Why a trial need not run its other folds, or nothing.
-
-        It is compared with the best trial on the same folds; the slack is a share of that one's gain on the baseline.
-        """
-        baseline = next((trial for trial in self._done if trial.origin == "baseline"), None)
-        others = [trial for trial in self._done if trial.origin != "baseline"]
-        if not self._search.prune or entry.trial.origin == "baseline" or baseline is None or not others:
+        trial = entry.trial
+        if trial.origin == "baseline":
             return ""
-
-        def mean(trial: Trial) -> float:
-            scores = [trial.folds[i] for i in entry.scores] if trial is not entry.trial else trial.folds
-            return float(np.mean([self.problem.metric.loss(score) for score in scores]))
-
-        best = min(others, key=mean)
-        behind, gain = mean(entry.trial) - mean(best), mean(baseline) - mean(best)
-        n = len(entry.scores)
-        hopeless = behind > self._search.prune * max(0.0, gain)
-        return f"after {n} fold{'s' * (n > 1)} it was {behind:.4g} behind {best.name}" if hopeless else ""
+        known = [other for other in self._before(trial.number) if other.status == "ok"]
+        baseline = next((other for other in known if other.origin == "baseline"), None)
+        rivals = [other for other in known if other.origin != "baseline" and other.rows == trial.rows]
+        return hopeless(self.problem, trial, sorted(entry.scores), rivals, baseline, self._search.prune)
 
     def _end(self, entry: _Entry, status: str, reason: str) -> None:
         trial = entry.trial
         trial.status, trial.reason = status, reason
         del self._entries[trial.number]
+        if entry.scores and status in ("ok", "pruned", "timeout"):
+            self._costs.learn(trial.family, trial.fit_seconds / len(entry.scores), trial.rows)
+        self._report(trial)
+
+    # What is known
+
+    @property
+    def _done(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.status == "ok" and trial.origin != "baseline"]
+
+    def _before(self, number: int) -> list[Trial]:
+        """The trials whose outcome a decision about trial `number` may rest on; all that ended, but see `_LAG`."""
+        return self.trials if self.budget.trials is None else self.trials[: max(0, number + 1 - _LAG)]
+
+    def _tell(self, trials: list[Trial]) -> None:
+        """Tell the proposer what it was not told yet, in the order in which the trials began."""
+        for trial in trials:
+            if trial.number in self._candidates and trial.status != "running":
+                candidate = self._candidates.pop(trial.number)
+                if trial.origin == "baseline":
+                    continue
+                seen = float(np.mean(trial.folds)) if trial.status == "pruned" else trial.score
+                cost = 1.0 if self.budget.trials is not None else max(trial.fit_seconds, 1e-3)
+                self._proposer.tell(candidate, None if seen is None else self.problem.metric.loss(seen), cost)
+
+    def _restore(self, trial: Trial) -> None:
+        candidate = Candidate(trial.family, trial.params, trial.rows)
         if trial.origin != "baseline":
-            if status in ("ok", "pruned"):
-                self._learn_cost(trial.family, trial.fit_seconds / len(entry.scores))
-            loss = self.problem.metric.loss
-            seen = (
-                trial.score
-                if trial.score is not None
-                else (float(np.mean(trial.folds)) if status == "pruned" else None)
-            )
-            self._proposer.tell(entry.candidate, None if seen is None else loss(seen))
-        self._ended(trial)
+            if self.budget.trials is not None:  # what was drawn then is drawn again, so that the draws after it are too
+                self._tell(self._before(trial.number))
+                self._proposer.next()
+            self._proposer.skip(candidate)
+        if trial.status == "running":
+            self._begin(Trial(trial.number, trial.family, trial.params, trial.origin, rows=trial.rows))
+            return
+        self.trials.append(trial)
+        self._candidates[trial.number] = candidate
+        if trial.folds:
+            self._costs.learn(trial.family, trial.fit_seconds / len(trial.folds), trial.rows)
+
+    def _keep_best(self) -> None:
+        """Have the best so far kept, if there is something new and it costs little beside what went by."""
+        well = [trial for trial in self.trials if trial.status == "ok"]
+        now = self.budget.spent
+        due = self._kept_at + max(10 * self._keeping, 0.02 * self.budget.seconds)
+        if len(well) == self._kept or (len(well) > 2 and now < due):
+            return
+        loss = self._keep(well)
+        self._kept, self._kept_at, self._keeping = len(well), self.budget.spent, self.budget.spent - now
+        baseline = next((t.score for t in well if t.origin == "baseline" and t.score is not None), None)
+        if baseline is not None and math.isfinite(loss):
+            self._plateau.note(now, len(self.trials), loss, self.problem.metric.loss(baseline))
+
+    def _flat(self) -> bool:
+        if self.budget.trials is not None or self._proposer.portfolio_left:
+            return False
+        self.why = self._plateau.flat(self.budget.spent, len(self.trials)) or self.why
+        return self.why.startswith("the ensemble")

@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl.compose import compose
 from automl.config import SplitConf
 from automl.data.split import make_split
 from automl.errors import ConfigError, DataError
 
+CURVE = compose().split.curve
+
 
 def conf(kind="auto", folds=None, repeats=3, fraction=0.2, column=None):
-    return SplitConf(kind=kind, folds=folds, repeats=repeats, fraction=fraction, column=column)
+    return SplitConf(kind=kind, folds=folds, repeats=repeats, fraction=fraction, column=column, curve=CURVE)
 
 
 def split(kind, y, *, task="binary", column=None, seed=0, **said):

@@ -35,7 +35,7 @@ def work(tmp_path, unruly):
 def job(mode, trial=0, limit=30.0):
     return {
         **{"id": f"{trial}-0", "trial": trial, "fold": 0, "family": "unruly", "params": {"mode": mode}},
-        **{"seed": 0, "threads": 1, "deadline": 30.0, "limit": limit},
+        **{"rows": None, "seed": 0, "threads": 1, "deadline": 30.0, "limit": limit},
     }
 
 

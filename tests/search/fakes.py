@@ -16,7 +16,7 @@ from automl.search.race import Race
 from automl.space import parse
 from automl.task import Task
 
-SEARCH = replace(compose().search, sampler="random")
+SEARCH = replace(compose().search, sampler="random", rungs=[], patience=0)
 X = {"x": {"float": [0.0, 1.0]}}
 
 
@@ -91,6 +91,7 @@ def race(problem, answer, specs=None, *, seconds=100.0, trials=None, slots=1, se
     executor = FakeExecutor(problem, clock, answer, slots, kills)
     specs = {"prior": spec(), **(specs or {"model": spec(X)})}
     ended = []
+    extra = {key: said.pop(key) for key in ("keep", "earlier") if key in said}
     made = Race(
         problem,
         specs,
@@ -100,12 +101,14 @@ def race(problem, answer, specs=None, *, seconds=100.0, trials=None, slots=1, se
         executor=executor,
         threads=1,
         budget=Budget(seconds, trials, clock),
-        ended=ended.append,
+        report=lambda trial: ended.append(trial) if trial.status != "running" else None,
+        **extra,
     )
     assert not said
     assert made.run() is made.trials
     assert ended == sorted(ended, key=ended.index)
-    assert {t.number for t in ended} == {t.number for t in made.trials}
+    earlier = {t.number for t in extra.get("earlier", ())}
+    assert {t.number for t in ended} == {t.number for t in made.trials} - earlier
     assert "running" not in {t.status for t in made.trials}
     return made, executor, clock
 

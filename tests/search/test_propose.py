@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl.family import FamilySpec
-from automl.search.propose import Proposer
+from automl.family import Candidate, FamilySpec
+from automl.search.propose import Progress, Proposer
 from automl.search.study import SAMPLERS
 from automl.space import parse
 
@@ -18,8 +18,8 @@ def spec(space=None, portfolio=(), params=None, priority=50):
     return FamilySpec(params or {}, parse(space or {}), tuple(portfolio), priority)
 
 
-def proposer(specs, sampler="random", portfolio=True, seed=0):
-    return Proposer(specs, sampler=sampler, portfolio=portfolio, seed=seed)
+def proposer(specs, sampler="random", portfolio=True, seed=0, rungs=(None,)):
+    return Proposer(specs, sampler=sampler, portfolio=portfolio, seed=seed, rungs=rungs)
 
 
 def drain(source, most=60, loss=lambda candidate: 1.0):
@@ -163,7 +163,48 @@ def test_the_better_family_is_searched_more_but_none_is_forgotten():
 
 def test_families_that_cannot_be_afforded_are_passed_over():
     source = proposer({"dear": spec(SPACE, [{"depth": 1}], priority=1), "cheap": spec(SPACE, [{"depth": 2}])})
-    asked = [source.next({"dear": False, "cheap": True}) for _ in range(4)]
+    asked = [source.next(lambda family, rows: family == "cheap") for _ in range(4)]
     assert {candidate.family for candidate, _ in asked} == {"cheap"}
-    assert source.next({"dear": False, "cheap": False}) is None
+    assert source.next(lambda family, rows: False) is None
     assert source.next()[0].family == "dear", "what was passed over comes when there is time"
+
+
+def test_the_best_third_goes_on_to_more_rows_as_it_is():
+    source = proposer({"one": spec(SPACE, [{"depth": i} for i in range(1, 7)])}, "random", rungs=(100, None))
+    found = []
+    while len(found) < 8:
+        candidate, origin = source.next()
+        source.tell(candidate, abs(candidate.params["depth"] - 4))
+        found.append((candidate.params["depth"], candidate.rows, origin))
+    assert found[:3] == [(1, 100, "portfolio"), (2, 100, "portfolio"), (3, 100, "portfolio")]
+    assert found[3] == (3, None, "promotion"), "the best of three"
+    assert (4, None, "promotion") in found
+    assert [origin for _, rows, origin in found if rows is None] == ["promotion"] * 2
+
+
+def test_losses_on_more_rows_do_not_mix_with_those_on_few():
+    source = proposer({"one": spec(SPACE, [{"depth": 1}, {"depth": 2}, {"depth": 3}])}, "tpe", rungs=(100, None))
+    for _ in range(3):
+        source.tell(source.next()[0], 1.0)
+    promoted, _ = source.next()
+    source.tell(promoted, 0.0)
+    assert source._progress["one"].best == 1.0
+
+
+def test_a_skipped_candidate_is_not_proposed_again():
+    source = proposer({"one": spec(SPACE, [{"depth": 1}, {"depth": 2}])})
+    source.skip(Candidate("one", {"depth": 1}))
+    assert source.portfolio_left == 1
+    assert source.next()[0].params == {"depth": 2}
+
+
+def test_the_cost_for_improvement_of_a_family_that_lags_counts_the_way_to_the_best():
+    leader, laggard = Progress(), Progress()
+    for loss in (0.5, 0.4, 0.3):
+        leader.tell(loss, 1.0)
+    for loss in (0.9, 0.8):
+        laggard.tell(loss, 1.0)
+    assert leader.cost_to_improve(0.3) == 1.0
+    assert laggard.cost_to_improve(0.3) == pytest.approx(2 * 0.5 * 1.0 / 0.1)
+    leader.tell(0.6, 5.0)
+    assert leader.cost_to_improve(0.3) == 5.0, "what it has spent in vain since its best"

@@ -1,6 +1,7 @@
 """The race: what runs, in which order, until when, and what becomes of each trial."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from fakes import SEARCH, Clock, FakeExecutor, X, losses, problem_of, race, spec
@@ -91,8 +92,8 @@ def by_x(job):
 
 
 def test_a_hopeless_trial_is_dropped_after_a_fold_and_the_reason_names_the_better_one(problems):
-    specs = {"model": spec(X, [{"x": 0.2}, {"x": 0.9}, {"x": 0.25}])}
-    made, executor, _ = race(problems[3], by_x, specs, trials=3)
+    specs = {"model": spec({}, [{"x": 0.2}, {"x": 0.9}, {"x": 0.25}])}
+    made, executor, _ = race(problems[3], by_x, specs)
     assert [t.status for t in made.trials] == ["ok", "ok", "pruned", "ok"]
     assert len(made.trials[2].folds) == 1
     assert made.trials[2].reason == "after 1 fold it was 0.7 behind model-1"
@@ -100,14 +101,14 @@ def test_a_hopeless_trial_is_dropped_after_a_fold_and_the_reason_names_the_bette
 
 
 def test_the_slack_is_a_share_of_the_gain_over_the_baseline(problems):
-    specs = {"model": spec(X, [{"x": 0.0}, {"x": 0.3}])}
-    assert race(problems[3], by_x, specs, trials=2, prune=0.2)[0].trials[2].status == "pruned"
-    assert race(problems[3], by_x, specs, trials=2, prune=0.4)[0].trials[2].status == "ok"
+    specs = {"model": spec({}, [{"x": 0.0}, {"x": 0.3}])}
+    assert race(problems[3], by_x, specs, prune=0.2)[0].trials[2].status == "pruned"
+    assert race(problems[3], by_x, specs, prune=0.4)[0].trials[2].status == "ok"
 
 
 def test_prune_of_zero_drops_nothing(problems):
-    specs = {"model": spec(X, [{"x": 0.0}, {"x": 0.99}])}
-    assert race(problems[3], by_x, specs, trials=2, prune=0)[0].trials[2].status == "ok"
+    specs = {"model": spec({}, [{"x": 0.0}, {"x": 0.99}])}
+    assert race(problems[3], by_x, specs, prune=0)[0].trials[2].status == "ok"
 
 
 @pytest.mark.parametrize("baseline", [None, "prior"])
@@ -259,9 +260,11 @@ def test_a_pruned_trial_whose_other_fold_still_runs_is_not_ended_twice(problems)
     def answer(job):
         return 1.0 + 5 * (job["fold"] == 1), job["params"].get("x", 1.0)
 
-    specs = {"model": spec(X, [{"x": 0.1}, {"x": 0.9}, {"x": 0.95}])}
-    made, _, _ = race(problems[3], answer, specs, slots=2, trials=3)
-    assert [t.status for t in made.trials] == ["ok", "ok", "ok", "pruned"]
+    specs = {"model": spec({}, [{"x": 0.1}, {"x": 0.9}, {"x": 0.95}])}
+    made, executor, _ = race(problems[3], answer, specs, slots=2)
+    assert [t.status for t in made.trials][:2] == ["ok", "ok"]
+    assert made.trials[3].status == "pruned"
+    assert sum(job["trial"] == 3 for job in executor.jobs) == 1, "judged before its other folds began"
 
 
 # Interrupts, undefined scores
@@ -287,7 +290,7 @@ def test_an_interrupt_keeps_what_is_done_and_marks_what_is_not(problems):
         executor=executor,
         threads=1,
         budget=Budget(100, None, clock),
-        ended=ended.append,
+        report=lambda trial: ended.append(trial) if trial.status != "running" else None,
     )
     made.run()
     assert made.why == "interrupted"
@@ -319,9 +322,89 @@ def test_real_models_race_in_this_process(tmp_path):
         executor=InProcessExecutor(work.folder, 1, 1, None),
         threads=1,
         budget=Budget(60, 4),
-        ended=ended.append,
+        report=lambda trial: ended.append(trial) if trial.status != "running" else None,
     )
     made.run()
     assert [t.family for t in made.trials] == ["baseline", "ridge", "elastic_net", "ridge", "elastic_net"]
-    done = {t.family: t.score for t in made.trials if t.status == "ok"}
-    assert done["ridge"] < done["baseline"] / 2
+    best = min(t.score for t in made.trials if t.family == "ridge")
+    assert best < made.trials[0].score / 2
+
+
+# Side by side, rows, the best so far, plateaus
+
+
+def told(made):
+    return [(t.name, dict(t.params), t.status, t.score, t.folds, t.reason) for t in made.trials]
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_with_a_number_of_trials_it_does_not_matter_how_many_run_side_by_side(problems, data):
+    took = {}
+
+    def answer(job):
+        seconds = took.setdefault(job["id"], data.draw(st.sampled_from([0.1, 0.5, 1.0, 3.0, 7.0])))
+        return seconds, abs(job["params"].get("x", 2.0) - 0.4) + 0.01 * job["fold"]
+
+    specs = {"a": spec(X, [{"x": 0.9}, {"x": 0.5}]), "b": spec(X, [{"x": 0.1}])}
+    runs = [race(problems[3], answer, specs, trials=14, slots=slots, seconds=5000)[0] for slots in (1, 2, 3)]
+    assert told(runs[0]) == told(runs[1]) == told(runs[2])
+    assert any(t.status == "pruned" for t in runs[0].trials)
+
+
+def test_candidates_begin_on_few_rows_and_the_best_third_goes_on_to_all(problems):
+    specs = {"model": spec({}, [{"x": x} for x in (0.5, 0.2, 0.9)])}
+    made, executor, _ = race(problems[1], by_x, specs, rungs=[5])
+    assert [(t.params.get("x"), t.rows, t.origin) for t in made.trials[1:]] == [
+        (0.5, 5, "portfolio"),
+        (0.2, 5, "portfolio"),
+        (0.9, 5, "portfolio"),
+        (0.2, None, "promotion"),
+    ]
+    assert [job["rows"] for job in executor.jobs] == [None, 5, 5, 5, None]
+
+
+def test_rungs_near_all_rows_are_passed_over(problems):
+    made, _, _ = race(problems[1], by_x, {"model": spec({}, [{"x": 0.5}])}, rungs=[14])
+    assert [t.rows for t in made.trials] == [None, None]
+
+
+def test_the_best_so_far_is_kept_from_the_first_trial_on_and_not_too_often(problems):
+    kept = []
+
+    def keep(trials):
+        kept.append([t.name for t in trials])
+        return min(t.score for t in trials)
+
+    specs = {"model": spec({}, [{"x": 1 - i / 40} for i in range(40)])}
+    made, _, _ = race(problems[1], by_x, specs, seconds=100, keep=keep, prune=0)
+    assert kept[0] == ["prior-0"]
+    assert kept[1] == ["prior-0", "model-1"]
+    assert 10 < len(kept) < len(made.trials), "two seconds pass between two times"
+
+
+def test_a_plateau_ends_the_race_and_says_so(problems):
+    made, _, clock = race(
+        problems[1], lambda job: (1.0, 0.5), {"model": spec(X)}, seconds=200, patience=0.2, keep=lambda trials: 0.5
+    )
+    assert made.why.startswith("the ensemble has not gained in the last")
+    assert clock.now < 1100
+    made, _, clock = race(
+        problems[1], lambda job: (1.0, 0.5), {"model": spec(X)}, seconds=200, patience=0, keep=lambda trials: 0.5
+    )
+    assert clock.now > 1190
+
+
+def test_a_family_whose_prior_says_that_it_does_not_fit_is_not_begun(problems):
+    specs = {"cheap": spec({}, [{"x": 0.5}, {"x": 0.4}], priority=1), "dear": replace(spec(X, priority=2), cost=1e9)}
+    made, _, _ = race(problems[1], by_x, specs)
+    assert {t.family for t in made.trials} == {"prior", "cheap"}
+    assert made.why == "no further trial fits into the time left"
+
+
+def test_trials_of_an_earlier_part_of_the_run_are_not_run_again(problems):
+    specs = {"model": spec({}, [{"x": 0.5}, {"x": 0.4}, {"x": 0.3}])}
+    first, _, _ = race(problems[1], by_x, specs)
+    again, executor, _ = race(problems[1], by_x, specs, earlier=first.trials[:3])
+    assert told(again) == told(first)
+    assert [job["params"] for job in executor.jobs] == [{"x": 0.3}]

@@ -1,0 +1,47 @@
+"""The cost model: what a fold of a family is expected to take, from its prior and then from what was measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+
+POWER = 0.7  # measured: the priors' seconds grow so with the cells, from 1e4 to 3e6 of them
+_RECENT = 5  # measurements that count: a family's later candidates are more like the next one than its first
+
+
+def prior(cost: float, cells: float) -> float:
+    """Seconds that a fit is expected to take on one core, where nothing was measured; `cost` is for a million cells."""
+    return float(cost * (cells / 1e6) ** POWER)
+
+
+class Costs:
+    """Seconds of a fold, by family and number of training rows; taken as linear in the rows.
+
+    Parameters
+    ----------
+    priors : family -> seconds for a million cells on one core, see `prior`; 0 where nothing is known.
+    cells : training rows x columns x outputs of one fold, with all of its rows.
+    rows : training rows of one fold.
+    threads : cores that a job has.
+    """
+
+    def __init__(self, priors: Mapping[str, float], *, cells: float, rows: int, threads: int) -> None:
+        self._rows = rows
+        self._priors = {name: prior(cost, cells) / threads for name, cost in priors.items()}
+        self._measured: dict[str, list[float]] = {}
+
+    def learn(self, family: str, seconds: float, rows: int | None = None) -> None:
+        """A fold took so long, on so many rows (None: all)."""
+        self._measured.setdefault(family, []).append(seconds / self._share(rows))
+
+    def fold(self, family: str, rows: int | None = None) -> float:
+        """The median of the last measurements, or the prior, for so many rows (None: all)."""
+        measured = self._measured.get(family, [])[-_RECENT:]
+        return (statistics.median(measured) if measured else self._priors.get(family, 0.0)) * self._share(rows)
+
+    def is_known(self, family: str) -> bool:
+        """Whether anything was measured."""
+        return family in self._measured
+
+    def _share(self, rows: int | None) -> float:
+        return 1.0 if rows is None else min(1.0, rows / self._rows)

@@ -1,0 +1,93 @@
+"""Judgement: whether a trial is worth its other folds, and whether a race is worth going on with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from automl.data.problem import Problem
+from automl.run import Trial
+
+_RIVALS = 3  # the best trials, whose mean stands for the ensemble
+_SHARE = 0.3  # the share of a newcomer in the blend that says whether it has something to add
+_GAIN = 1e-4  # of the gain over the baseline: the least that counts as one
+
+
+def hopeless(
+    problem: Problem, trial: Trial, folds: Sequence[int], rivals: Sequence[Trial], baseline: Trial | None, slack: float
+) -> str:
+    """Why a trial that has run `folds` need not run the others, or nothing.
+
+    It goes on if on these folds it is the best, or if it is not far behind and makes the mean of the best few better:
+    what an ensemble wants of it is what the others lack.
+
+    Parameters
+    ----------
+    rivals : trials that have run all folds, on as many rows.
+    slack : how far it may be behind the best, as a share of that one's gain over the baseline; 0 for any.
+    """
+    if not slack or baseline is None or not rivals:
+        return ""
+
+    def mean(other: Trial) -> float:
+        scores = other.folds if other is trial else [other.folds[fold] for fold in folds]
+        return float(np.mean([problem.metric.loss(score) for score in scores]))
+
+    ranked = sorted(rivals, key=mean)
+    behind, gain = mean(trial) - mean(ranked[0]), mean(baseline) - mean(ranked[0])
+    if behind <= 0:
+        return ""
+    n = len(folds)
+    said = f"after {n} fold{'s' * (n > 1)} it was {behind:.4g} behind {ranked[0].name}"
+    if behind > slack * max(0.0, gain):
+        return said
+    if len(ranked) < _RIVALS or _adds(problem, trial, folds, ranked[:_RIVALS], _GAIN * max(0.0, gain)):
+        return ""
+    return f"{said}, and added nothing to the best {_RIVALS}"
+
+
+def _adds(problem: Problem, trial: Trial, folds: Sequence[int], best: Sequence[Trial], least: float) -> bool:
+    rows = np.concatenate([problem.fold(fold).valid for fold in folds])
+    y, weight = problem.y[rows], None if problem.weight is None else problem.weight[rows]
+
+    def answer(other: Trial) -> np.ndarray:
+        parts = [np.load(problem.trial_folder(other.number, fold) / "predictions.npy") for fold in folds]
+        return np.concatenate(parts).astype(np.float64)
+
+    together = np.mean([answer(other) for other in best], axis=0)
+    joined = (1 - _SHARE) * together + _SHARE * answer(trial)
+    metric = problem.metric
+    return metric.loss(metric.score(y, joined, weight)) < metric.loss(metric.score(y, together, weight)) - least
+
+
+@dataclass
+class Plateau:
+    """The ensemble's loss over time, and since when it has gained nothing that counts.
+
+    Parameters
+    ----------
+    seconds : how long without a gain is a plateau.
+    trials : and how many trials at least.
+    """
+
+    seconds: float
+    trials: int = 20
+    best: float = field(default=np.inf)
+    since: float = 0.0
+    since_trials: int = 0
+
+    def note(self, now: float, trials: int, loss: float, baseline: float) -> None:
+        """At `now` seconds, after so many trials, the ensemble had this loss, and the baseline that."""
+        if not self.best - loss <= _GAIN * max(0.0, baseline - loss):
+            self.best, self.since, self.since_trials = loss, now, trials
+
+    def flat(self, now: float, trials: int) -> str:
+        """Why going on would be in vain, or nothing."""
+        if not self.seconds or not np.isfinite(self.best):
+            return ""
+        waited, tried = now - self.since, trials - self.since_trials
+        if waited < self.seconds or tried < self.trials:
+            return ""
+        return f"the ensemble has not gained in the last {waited:.0f} s and {tried} trials"

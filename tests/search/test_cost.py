@@ -1,0 +1,32 @@
+"""The cost model: priors first, then what was measured, in proportion to the rows."""
+
+import pytest
+
+from automl.search.cost import Costs, prior
+
+
+def costs():
+    return Costs({"a": 10.0, "b": 0.0}, cells=1e6, rows=1000, threads=2)
+
+
+def test_the_prior_is_for_a_million_cells_on_one_core():
+    assert prior(10, 1e6) == 10
+    assert 10 < prior(10, 2e6) < 20
+    assert costs().fold("a") == 5.0
+    assert costs().fold("b") == costs().fold("unknown") == 0.0
+
+
+def test_fewer_rows_take_less():
+    assert costs().fold("a", 100) == pytest.approx(0.5)
+    assert costs().fold("a", 5000) == 5.0, "no more rows than there are"
+
+
+def test_what_was_measured_replaces_the_prior_and_the_last_ones_count():
+    known = costs()
+    assert not known.is_known("a")
+    for seconds in (100, 1, 2, 3, 4, 5):
+        known.learn("a", seconds)
+    assert known.is_known("a")
+    assert known.fold("a") == 3
+    known.learn("b", 1.0, rows=100)
+    assert known.fold("b") == pytest.approx(10.0)
