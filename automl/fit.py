@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from automl.compose import registry_for
 from automl.config import Config
 from automl.data.problem import Problem
 from automl.errors import DataError, NoModelError
@@ -56,7 +57,13 @@ def fit(
     earlier = Run.open(folder) if config.run.resume and folder.exists() else None
     if earlier is not None:
         budget.began -= earlier.spent
-    planned = plan(config, source, target=target, weight=weight, groups=groups)
+    with _warm(config):
+        planned = plan(config, source, target=target, weight=weight, groups=groups)
+        return _fit(planned, budget, folder, earlier, listeners)
+
+
+def _fit(planned: Plan, budget: Budget, folder: Path, earlier: Run | None, listeners: Any) -> Run:
+    config = planned.config
     run = Run(
         folder=folder,
         config=config,
@@ -82,6 +89,11 @@ def fit(
         run.tell("run_finished", run=run)
     _refuse_bare(run, planned)
     return run
+
+
+def _warm(config: Config) -> AbstractContextManager[None]:
+    kind = registry_for(plugins=config.plugins).executors.get(config.executor.kind)
+    return nullcontext() if kind is None else kind.warm()  # that there is none of that kind is said by the plan
 
 
 def _problem(folder: Path, planned: Plan, *, resumed: bool) -> Problem:

@@ -9,14 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from automl.errors import NoModelError
 
 _POLL = 0.05
+_SPARE: list[_Worker] = []
 
 
 class LocalExecutor:
@@ -28,9 +29,22 @@ class LocalExecutor:
 
     def __init__(self, folder: Path, slots: int, threads: int, memory: int | None) -> None:
         self.slots = slots
-        self._folder, self._threads, self._memory = folder, threads, memory
+        self._folder, self._memory = folder, memory
         self._selector = selectors.DefaultSelector()
         self._workers = [self._start() for _ in range(slots)]
+
+    @classmethod
+    @contextmanager
+    def warm(cls) -> Iterator[None]:
+        """Begin to start a worker now, for the executor that is made inside the block."""
+        spare = _Worker()
+        _SPARE.append(spare)
+        try:
+            yield
+        finally:
+            if spare in _SPARE:
+                _SPARE.remove(spare)
+                spare.kill()
 
     def submit(self, job: Mapping[str, Any]) -> None:
         """Hand the job to an idle worker; its limit counts from here."""
@@ -85,7 +99,8 @@ class LocalExecutor:
         return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._folder, self._threads)
+        worker = _SPARE.pop() if _SPARE else _Worker()
+        worker.tell(str(self._folder))
         self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
         return worker
 
@@ -95,29 +110,23 @@ class LocalExecutor:
 
 
 class _Worker:
-    """One worker process and the job that it has."""
+    """One worker process and the job that it has. It serves the folder that it is told first."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        variables = dict.fromkeys(
-            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), str(threads)
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "automl.execute.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Its own session: Ctrl-C is for the driver, which decides what becomes of the workers.
+            start_new_session=True,
+            env={
+                **os.environ,
+                # GNU OpenMP's threads spin while they wait; beside any other busy process that makes a fit much slower.
+                "OMP_WAIT_POLICY": "passive",
+                "AUTOML_DRIVER": str(os.getpid()),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
         )
-        # GNU OpenMP's threads spin while they wait; beside any other busy process that makes a fit many times slower.
-        variables["OMP_WAIT_POLICY"] = "passive"
-        with (folder / "workers.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "automl.execute.worker", str(folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                # Its own session: Ctrl-C is for the driver, which decides what becomes of the workers.
-                start_new_session=True,
-                env={
-                    **os.environ,
-                    **variables,
-                    "AUTOML_DRIVER": str(os.getpid()),
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                },
-            )
         self.job: Mapping[str, Any] | None = None
         self.until = 0.0
         self.ended = self.ready = False
@@ -125,9 +134,12 @@ class _Worker:
 
     def take(self, job: Mapping[str, Any]) -> None:
         self.job, self.until = job, time.monotonic() + job["limit"]
+        self.tell(job)
+
+    def tell(self, what: Any) -> None:
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.write(json.dumps(what).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # it has died: the closed pipe of its outcomes says so to whoever waits

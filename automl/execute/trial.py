@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,20 +15,22 @@ from automl.artifact import save_model, written_whole
 from automl.data.problem import Problem
 from automl.family import Family, predict
 
+REFIT = "refit.json"  # in the folder of a fold: what its estimator says of a refit
+
 
 def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     """Run a job and report its outcome; whatever the estimator raises is an outcome too.
 
     Parameters
     ----------
-    job : ``id``, ``trial``, ``fold``, ``family``, ``params``, ``rows`` (of the training rows; None for all), ``seed``,
+    job : ``id``, ``trial``, ``fold`` (None: train on all rows, with none to validate), ``family``, ``params``, ``rows`` (of the training rows; None for all), ``seed``,
         ``threads`` and ``deadline``, the seconds that the fit may take.
     problem : what the trials of the run share.
 
     Returns
     -------
-    ``id``, ``status`` ("ok" or "failed"), ``reason``, and for "ok" ``score``, ``fit_seconds``, ``row_seconds`` (one
-    row through the model alone), ``size`` in bytes and ``notes`` on what its view capped.
+    ``id``, ``status`` ("ok" or "failed"), ``reason``, and for "ok" ``score`` (None without a fold), ``fit_seconds``,
+    ``row_seconds`` (one row through the model alone), ``size`` in bytes and ``notes`` on what its view capped.
     """
     try:
         return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
@@ -55,18 +59,33 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         warnings.simplefilter("ignore")  # a solver that has not converged shows in its score
         estimator.fit(X, y, **_extras(family, view, (X_valid, y_valid), weight, job["deadline"]))
         fitted = time.perf_counter()
-        answer = predict(estimator, X_valid, len(problem.task.classes))
-        row_seconds = _row_seconds(estimator, X_valid, len(problem.task.classes)) if job["fold"] == 0 else None
-    score = problem.metric.score(y_valid, answer, None if problem.weight is None else problem.weight[rows.valid])
-    if not np.isfinite(score) and problem.folds == 1:
-        raise ValueError(f"{problem.task.metric} is {score} on the validation rows")
+        classes, score, answer = len(problem.task.classes), None, None
+        if job["fold"] is not None:
+            answer = predict(estimator, X_valid, classes)
+            there = None if problem.weight is None else problem.weight[rows.valid]
+            score = float(problem.metric.score(y_valid, answer, there))
+            if not np.isfinite(score) and problem.folds == 1:
+                raise ValueError(f"{problem.task.metric} is {score} on the validation rows")
+        row_seconds = _row_seconds(estimator, X, classes) if job["fold"] in (0, None) else None
     final = problem.trial_folder(job["trial"], job["fold"])
     with written_whole(final) as draft:
         save_model(estimator, draft / "model")
-        np.save(draft / "predictions.npy", answer.astype(np.float32))
+        if answer is not None:
+            np.save(draft / "predictions.npy", answer.astype(np.float32))
+        if "refit" in family.can:
+            _keep_refit(estimator, job, draft / REFIT)
     size = sum(file.stat().st_size for file in (final / "model").rglob("*") if file.is_file())
     cost = {"fit_seconds": fitted - start, "row_seconds": row_seconds, "size": size}
-    return {"score": float(score), **cost, "notes": list(view.notes)}
+    return {"score": score, **cost, "notes": list(view.notes)}
+
+
+def _keep_refit(estimator: Any, job: Mapping[str, Any], file: Path) -> None:
+    """Write down what a refit is to be told; one that has itself not come so far is none."""
+    wanted = estimator.refit_params()
+    if job["fold"] is None and (short := [name for name, value in wanted.items() if job["params"][name] != value]):
+        name = short[0]
+        raise TimeoutError(f"{name} came to {wanted[name]} of {job['params'][name]} before the deadline")
+    file.write_text(json.dumps(wanted), encoding="utf-8")
 
 
 def _some(n: int, wanted: int) -> np.ndarray:
@@ -79,7 +98,7 @@ def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any,
     extras: dict[str, Any] = {}
     if "weights" in family.can and weight is not None:
         extras["sample_weight"] = weight
-    if "validation" in family.can:
+    if "validation" in family.can and len(validation[1]):
         extras["validation"] = validation
     if "deadline" in family.can:
         extras["deadline"] = deadline

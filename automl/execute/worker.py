@@ -12,18 +12,28 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1  # prctl(2): be sent a signal when the parent dies
 
 
-def main(folder: Path) -> None:
-    """Serve jobs from standard input until it ends."""
+def main() -> None:
+    """Read the work folder from standard input, then serve jobs until it ends."""
     die_with_parent(int(os.environ.get("AUTOML_DRIVER", "0")))
     outcomes = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries may print; the pipe to the driver is for outcomes only
+    import sklearn.dummy  # noqa: F401  what every trial needs, while the driver still reads the data
+    from threadpoolctl import threadpool_limits
+
     from automl.data.problem import Problem
     from automl.execute.trial import evaluate
 
+    folder = Path(json.loads(sys.stdin.readline() or "null") or sys.exit())
+    log = os.open(folder / "workers.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(log, 2)
+    os.dup2(log, 1)
     problem = Problem.read(folder)
     outcomes.write(json.dumps({"id": None, "status": "ready"}) + "\n")
     for line in sys.stdin:
-        outcomes.write(json.dumps(evaluate(json.loads(line), problem)) + "\n")
+        job = json.loads(line)
+        with threadpool_limits(job["threads"]):
+            outcome = evaluate(job, problem)
+        outcomes.write(json.dumps(outcome) + "\n")
 
 
 def die_with_parent(driver: int) -> None:
@@ -36,4 +46,4 @@ def die_with_parent(driver: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

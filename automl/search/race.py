@@ -183,7 +183,7 @@ class Race:
         candidate = Candidate(trial.family, trial.params, trial.rows)
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
-        left = self.budget.left * self.executor.slots
+        left = self.budget.left * self._side_by_side
         share = _SHARE if len(self._done) < _FEW else _LATER
         wanted = _MARGIN * self._costs.fold(candidate.family, candidate.rows) * self.problem.folds
         allowance = max(share * left, min(wanted, _MOST * left))
@@ -202,8 +202,11 @@ class Race:
 
     def _expected(self, family: str, rows: int | None) -> float:
         """Seconds that a whole trial is expected to take from now, its folds side by side where slots are free."""
-        side_by_side = min(self.executor.slots, self.problem.folds)
-        return self._costs.fold(family, rows) * self.problem.folds / side_by_side
+        return self._costs.fold(family, rows) * self.problem.folds / self._side_by_side
+
+    @property
+    def _side_by_side(self) -> int:
+        return min(self.executor.slots, self.problem.folds)
 
     # What came of it
 
