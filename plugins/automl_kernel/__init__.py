@@ -1,0 +1,24 @@
+"""Families that compare rows with rows: support vectors and nearest neighbours. They shine on small tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl import Family, hookimpl
+
+
+@hookimpl
+def automl_families() -> Iterable[Family]:
+    """Both race on tables of a size that they can carry, see their configs."""
+    yield Family(
+        "svm",
+        {"classification": "automl_kernel.svm:SVMClassifier", "regression": "automl_kernel.svm:SVMRegressor"},
+        can={"weights", "validation"},
+    )
+    yield Family(
+        "neighbors",
+        {
+            "classification": "automl_kernel.neighbors:NeighborsClassifier",
+            "regression": "sklearn.neighbors:KNeighborsRegressor",
+        },
+    )

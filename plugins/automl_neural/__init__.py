@@ -1,0 +1,19 @@
+"""Neural networks for tables: a multilayer perceptron that is small enough for a laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl import Family, hookimpl
+
+
+@hookimpl
+def automl_families() -> Iterable[Family]:
+    """One family; it learns with torch, and predicts without."""
+    yield Family(
+        "mlp",
+        {"classification": "automl_neural.mlp:MLPClassifier", "regression": "automl_neural.mlp:MLPRegressor"},
+        eats="dense",
+        can={"weights", "validation", "deadline"},
+        requires=("torch",),
+    )
