@@ -75,7 +75,7 @@ def typed(composed: Any) -> Config:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), job))
     assert isinstance(config, Config)
     check(config)
-    config.seconds, config.memory  # noqa: B018  say now, not in a minute, that a value cannot be read
+    config.seconds, config.memory, config.latency  # noqa: B018  say now, not in a minute, that a value cannot be read
     return config
 
 
@@ -156,7 +156,7 @@ def give(config: str | Path | Mapping[str, Any] | None, overrides: Sequence[str]
 
 
 _GIVEN = "given"
-_GROUPS = {"data", "split", "search", "executor"}
+_GROUPS = {"data", "split", "search", "predictor", "executor"}
 
 
 def _given(name: str) -> Mapping[str, Any]:

@@ -41,6 +41,10 @@ class BudgetConf:
     time: Any = _key("seconds, or a duration such as 90s, 1m, 1h30m; `budget=1m` is short for `budget.time=1m`")
     memory: Any = _key("bytes that one worker may use, or a size such as 4GB; null for no limit")
     trials: int | None = _key("how many trials at most; null for as many as the time allows", minimum=1)
+    latency: Any = _key(
+        "how long the predictor may take for one row, such as 1ms; null for no limit. What keeps it is chosen by the "
+        "times that the models took while they were trained"
+    )
 
 
 @dataclass
@@ -77,6 +81,14 @@ class SearchConf:
         minimum=0,
     )
     ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial", minimum=1)
+
+
+@dataclass
+class PredictorConf:
+    """What the predictor is made of."""
+
+    refit: bool = _key("fit each member once more on all rows: one model answers in place of one for each fold")
+    members: int | None = _key("how many different trials may be members; null for any number", minimum=1)
 
 
 @dataclass
@@ -157,6 +169,7 @@ class Config:
     budget: BudgetConf = field(default_factory=BudgetConf)
     split: SplitConf = field(default_factory=SplitConf)
     search: SearchConf = field(default_factory=SearchConf)
+    predictor: PredictorConf = field(default_factory=PredictorConf)
     executor: ExecutorConf = field(default_factory=ExecutorConf)
     run: RunConf = field(default_factory=RunConf)
     plugins: PluginsConf = field(default_factory=PluginsConf)
@@ -166,6 +179,11 @@ class Config:
     def seconds(self) -> float:
         """The time budget in seconds."""
         return seconds(self.budget.time)
+
+    @property
+    def latency(self) -> float | None:
+        """The seconds that the predictor may take for one row."""
+        return None if self.budget.latency is None else seconds(self.budget.latency, "budget.latency")
 
     @property
     def memory(self) -> int | None:
@@ -249,8 +267,8 @@ _SIZES = {
 }
 
 
-def seconds(said: Any) -> float:
-    """Seconds from a number or a duration such as `90`, `1m`, `1h30m`.
+def seconds(said: Any, key: str = "budget.time") -> float:
+    """Seconds from a number or a duration such as `90`, `1m`, `1h30m`; `key` is the config key that an error names.
 
     Raises
     ------
@@ -259,10 +277,10 @@ def seconds(said: Any) -> float:
     text = str(said).strip().lower()
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|[smhd]?)", text)
     if not parts or "".join(n + u for n, u in parts) != text.replace(" ", ""):
-        raise ConfigError(f"budget.time={said}: not a duration; say seconds (90) or 90s, 1m, 1h30m")
+        raise ConfigError(f"{key}={said}: not a duration; say seconds (90) or 90s, 1m, 1h30m, 5ms")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if total <= 0:
-        raise ConfigError(f"budget.time={said}: must be above zero")
+        raise ConfigError(f"{key}={said}: must be above zero")
     return total
 
 

@@ -15,12 +15,13 @@ from automl.errors import ConfigError, nearest
 from automl.space import Space, clip
 
 TABULAR = frozenset({"binary", "multiclass", "regression"})
-VIEWS = ("codes", "dense", "frame")
+VIEWS = ("codes", "encoded", "dense", "frame")
 CAPABILITIES = {
     "weights": "fit takes `sample_weight`, an array (n,)",
     "validation": "fit takes `validation`, a tuple (X, y) of held-out rows for early stopping",
     "deadline": "fit takes `deadline`, the seconds it may run, and returns what it has by then",
     "categories": "fit takes `categories`, a dict from column number to number of levels, of the view `codes`",
+    "refit": "a fitted estimator has `refit_params()`, parameters with which a fit needs no validation rows",
     "metric": "the constructor takes `metric`, the name of the metric that decides, to train for it",
 }
 
@@ -38,6 +39,7 @@ class Family:
         ``random_state`` and ``n_jobs`` are set by the run.
     tasks : the task kinds it can learn; by default those of the mapping, or all three tabular ones.
     eats : the view that it is given as X: ``"codes"`` (float32 (n, p), categories as codes, missing as NaN),
+        ``"encoded"`` (the same, but categories as numbers that tell of the target, training rows out of fold),
         ``"dense"`` (float32 (n, p), imputed, scaled, one-hot) or ``"frame"`` (a Polars frame of the features).
     can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
     requires : modules that must be installed; the family is left out, with the reason, where one is missing.

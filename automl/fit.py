@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from automl.compose import registry_for
+from automl.conclude import conclude
 from automl.config import Config
 from automl.data.problem import Problem
 from automl.errors import DataError, NoModelError
@@ -21,9 +22,11 @@ from automl.plugins import Registry
 from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.race import Race
+from automl.serving import refit_seconds
 
 _LEAST_RESERVE = 0.2  # seconds kept for the end of a run
-_CHOOSING = 0.03  # of the time budget, for the last choice of an ensemble
+_KEEPING = 0.02  # of the time budget, for a choice of an ensemble on the way
+_CHOOSING = 0.03  # of the time budget at most, for the last choice of an ensemble
 
 
 def fit(
@@ -133,11 +136,12 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: li
         run.log("trial_finished", trial=trial.name, status=trial.status, score=trial.score, reason=trial.reason)
         run.tell("trial_finished", run=run, trial=trial)
 
-    def kept(trials: list[Trial], share: float = 0.02) -> float:
+    def kept(trials: list[Trial]) -> float:
         began = budget.spent
-        loss = keep(run, planned, problem, trials, deadline=time.monotonic() + share * budget.seconds)
+        loss = keep(run, planned, problem, trials, deadline=time.monotonic() + _KEEPING * budget.seconds)
         # The last time there is more to choose from; what it took the last time is a fair guess.
-        budget.reserve = max(_LEAST_RESERVE, 2 * (budget.spent - began))
+        budget.reserve = _LEAST_RESERVE + 0.5 * _CHOOSING * budget.seconds + 2 * (budget.spent - began)
+        budget.refits = refit_seconds(planned, problem, [trial for trial in trials if trial.weight > 0])
         run.log("kept", score=run.score, trials=len(trials), seconds=budget.spent)
         return loss
 
@@ -164,7 +168,9 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: li
     run.notes += race.notes
     run.status = "interrupted" if run.why == "interrupted" else "finished"
     if done := [trial for trial in run.trials if trial.status == "ok"]:
-        kept(done, _CHOOSING)
+        left = max(0.5 * budget.reserve, budget.seconds - budget.spent)
+        conclude(run, planned, problem, done, budget, seconds=min(_CHOOSING * budget.seconds, 0.5 * left))
+        run.log("kept", score=run.score, trials=len(done), seconds=budget.spent)
         return
     run.seconds = budget.spent
     run.finish()

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from automl.answer import Answer
 from automl.artifact import seal, written_whole
 from automl.data.problem import Problem
-from automl.data.split import Split
 from automl.metrics import interval
 from automl.plan import Plan
 from automl.run import Run, Trial, versions
 from automl.search.ensemble import blend, select
+from automl.serving import row_seconds, serving_folds
 
 
 def keep(run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], *, deadline: float) -> float:
@@ -31,52 +36,115 @@ def keep(run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], *, 
     ------
     StorageError : no room.
     """
-    metric, config = planned.metric, planned.config
+    ensemble = weigh(planned, problem, trials, deadline=deadline)
+    rate(run, planned, problem, ensemble.blended)
+    save(run, planned, problem, ensemble.members, Answer())
+    assert run.score is not None
+    return planned.metric.loss(run.score)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The trials that were chosen, which know their weights, and the blend of their out-of-fold predictions.
+
+    `besides` is what a row takes besides the models, in seconds, where there is a limit on that.
+    """
+
+    members: list[Trial]
+    blended: np.ndarray
+    besides: float | None = None
+
+
+def weigh(
+    planned: Plan, problem: Problem, trials: Sequence[Trial], *, deadline: float, limited: bool = True
+) -> Ensemble:
+    """Choose the ensemble, within the limits on its members and its latency if `limited`, and set the trials' weights.
+
+    Without limits it is only to compare with, and the weights stay as they are.
+    """
+    config = planned.config
     chosen = [trial for trial in trials if trial.origin != "baseline"] or list(trials)
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     predictions = [problem.predictions(trial.number) for trial in chosen]
+    limits: dict[str, Any] = {"most": config.predictor.members} if limited else {}
+    besides = None
+    if limited and config.latency is not None:
+        limits["costs"], besides = row_seconds(planned, problem, chosen)
+        limits["limit"] = config.latency - besides
     rounds, seed = config.search.ensemble, config.seed
-    shares = select(predictions, y, metric, weight, rounds=rounds, seed=seed, deadline=deadline)
-    for trial in trials:
-        trial.weight = 0.0
-    for trial, share in zip(chosen, shares, strict=True):
-        trial.weight = float(share)
-    blended = blend(predictions, shares)
-    run.score = metric.score(y, blended, weight)
-    run.low, run.high = interval(metric, y, blended, weight, seed=seed)
+    shares = select(predictions, y, planned.metric, weight, rounds=rounds, seed=seed, deadline=deadline, **limits)
+    members = [trial for trial, share in zip(chosen, shares, strict=True) if share > 0]
+    if limited:
+        for trial in trials:
+            trial.weight = 0.0
+        for trial, share in zip(chosen, shares, strict=True):
+            trial.weight = float(share)
+    return Ensemble(members, blend(predictions, shares), besides)
+
+
+def rate(run: Run, planned: Plan, problem: Problem, predictions: np.ndarray) -> None:
+    """Set the run's score and its interval to those of out-of-fold predictions."""
+    y, weight = problem.validated(problem.y), problem.validated(problem.weight)
+    run.score = planned.metric.score(y, predictions, weight)
+    run.low, run.high = interval(planned.metric, y, predictions, weight, seed=planned.config.seed)
+
+
+def save(
+    run: Run,
+    planned: Plan,
+    problem: Problem,
+    members: Sequence[Trial],
+    answer: Answer,
+    refitted: Container[int] = (),
+) -> None:
+    """Save weighed trials as ``run.folder / "model"``: one model of those `refitted`, by number, of others one a fold.
+
+    Raises
+    ------
+    StorageError : no room.
+    """
     with written_whole(run.folder / "model") as draft:
-        _save(draft, run, planned, problem, [trial for trial in chosen if trial.weight > 0])
-    return metric.loss(run.score)
+        _save(draft, run, planned, problem, members, answer, refitted)
 
 
-def _save(draft: Path, run: Run, planned: Plan, problem: Problem, chosen: Sequence[Trial]) -> None:
-    folds = _serving_folds(planned.split)
+def _save(
+    draft: Path,
+    run: Run,
+    planned: Plan,
+    problem: Problem,
+    chosen: Sequence[Trial],
+    answer: Answer,
+    refitted: Container[int],
+) -> None:
     members, views = [], set()
     for trial in chosen:
         family = planned.registry.families[trial.family]
+        folds: list[int | None] = [None] if trial.number in refitted else [*serving_folds(planned.split)]
         for fold in folds:
-            name, view = f"{trial.name}-{fold}", f"{family.eats}-{fold}"
+            name = f"{trial.name}-{'all' if fold is None else fold}"
+            view = problem.view_folder(family.eats, fold, trial.rows)
             _linked(problem.trial_folder(trial.number, fold) / "model", draft / "members" / name)
             members.append(
                 {
                     "name": name,
                     "family": trial.family,
                     "plugin": family.plugin,
-                    "view": view,
+                    "view": view.name,
                     "weight": trial.weight / len(folds),
                 }
             )
-            views.add((view, fold, family.eats))
-    for view, fold, kind in sorted(views):
-        _linked(problem.view_folder(kind, fold), draft / "views" / view)
+            views.add(view)
+    for view in views:
+        _linked(view, draft / "views" / view.name)
     seal(
         draft,
         {
             "task": planned.task.to_dict(),
             "schema": planned.schema.to_dict(),
             "aside": [name for name in (run.config.weight, run.config.split.column) if name is not None],
-            "views": sorted(view for view, _, _ in views),
+            "views": sorted(view.name for view in views),
             "members": members,
+            "answer": answer.to_dict(),
             "facts": {
                 "score": run.score,
                 "low": run.low,
@@ -100,8 +168,3 @@ def _linked(source: Path, target: Path) -> None:
             shutil.copyfile(source, target)
 
     shutil.copytree(source, target, copy_function=link, ignore=shutil.ignore_patterns("rows"))
-
-
-def _serving_folds(split: Split) -> list[int]:
-    """The folds whose models predict: all of them, bagged; of a split over time the last one, which knows the most."""
-    return [len(split.folds) - 1] if split.kind == "time" else list(range(len(split.folds)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from automl.answer import Answer
 from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
 from automl.data.read import read
 from automl.data.schema import Schema
@@ -25,6 +26,8 @@ from automl.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ROWS = 50_000  # that are predicted at a time, so that the encoded rows of a large table need not all be held
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Predictor:
     task : what it predicts; `classes_` are the labels in the order of the probability columns.
     schema : the columns that it wants.
     members : its models.
+    answer : what it makes of their blend: a temperature, and weights of the classes or a threshold.
     facts : the score at fit, its interval, the rows, the seed, versions and the time.
     folder : where it lies. A pickle of a predictor holds the files in it, and they are checked again when it is loaded.
     """
@@ -58,6 +62,7 @@ class Predictor:
         features = {column.name for column in self.schema.features}
         self._aside = [name for name in (self.task.target, *manifest["aside"]) if name not in features]
         self.facts: dict[str, Any] = dict(manifest["facts"])
+        self.answer = Answer.from_dict(manifest["answer"]) if "answer" in manifest else Answer()
         self._registry = registry
         self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
         self.members = [self._load(member) for member in manifest["members"]]
@@ -82,11 +87,13 @@ class Predictor:
         ------
         DataError : a column is missing, or the data cannot be read.
         """
-        answer = self._blend(self._table(data))
-        return self.task.decode(answer.argmax(axis=1)) if self.task.classes else answer
+        answer = self._answers(self._table(data))
+        return self._labels(answer) if self.task.classes else answer
 
     def predict_proba(self, data: Any) -> np.ndarray:
         """Probabilities (n, classes), float64, rows summing to 1.
+
+        The likeliest label is not always that of `predict`, which weighs the classes where that serves the metric.
 
         Raises
         ------
@@ -94,7 +101,7 @@ class Predictor:
         """
         if not self.task.classes:
             raise ConfigError("a regression has no probabilities: use predict")
-        return self._blend(self._table(data))
+        return self._answers(self._table(data))
 
     def evaluate(self, data: Any, metrics: Sequence[str] = ()) -> dict[str, float]:
         """Scores on data that has the target, each in its metric's own sign: the run's metric, then `metrics`.
@@ -119,16 +126,18 @@ class Predictor:
         if not known.any():
             raise DataError(f"target {self.task.target!r} is missing in all {table.height:,} rows: nothing to compare")
         y = self.task.encode(target.filter(known))
-        answer = self._blend(self._table(table.filter(known)))
+        answer = self._answers(self._table(table.filter(known)))
         names = dict.fromkeys([self.task.metric, *metrics])
-        return {name: resolve(name, self.task.kind, self._registry.metrics).score(y, answer) for name in names}
+        chosen = {name: resolve(name, self.task.kind, self._registry.metrics) for name in names}
+        weighed = self.answer.weighed(answer)
+        return {name: m.score(y, weighed if m.takes == "labels" else answer) for name, m in chosen.items()}
 
     def table(self, data: Any, *, proba: bool = True) -> pl.DataFrame:
         """Predictions as a table: the column `prediction`, and for classes one column `proba_LABEL` each."""
-        answer = self._blend(self._table(data))
+        answer = self._answers(self._table(data))
         if not self.task.classes:
             return pl.DataFrame({"prediction": answer})
-        labels = pl.Series("prediction", self.task.decode(answer.argmax(axis=1)).tolist())
+        labels = pl.Series("prediction", self._labels(answer).tolist())
         columns = [pl.Series(f"proba_{label}", answer[:, i]) for i, label in enumerate(self.task.classes)]
         return pl.DataFrame([labels, *(columns if proba else ())])
 
@@ -160,21 +169,29 @@ class Predictor:
 
     def _table(self, data: Any) -> pl.DataFrame:
         # The target, weights and groups may be there, as they were at fit: no surprise worth a warning.
-        given = read(data, self._registry.readers).drop(self._aside, strict=False)
+        given = read(data, self._registry.readers)
+        if aside := [name for name in self._aside if name in given.columns]:
+            given = given.drop(aside)
         table, notes = self.schema.apply(given)
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=3)
         return table
 
+    def _labels(self, probabilities: np.ndarray) -> np.ndarray:
+        return self.task.decode(self.answer.weighed(probabilities).argmax(axis=1))
+
+    def _answers(self, table: pl.DataFrame) -> np.ndarray:
+        """Probabilities (n, classes) or values (n,) for a typed table, some rows at a time."""
+        parts = [self._blend(table.slice(start, _ROWS)) for start in range(0, table.height, _ROWS)]
+        blended = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self.answer.probabilities(blended) if self.task.classes else blended
+
     def _blend(self, table: pl.DataFrame) -> np.ndarray:
-        encoded: dict[str, Any] = {}
+        encoded = {name: view.transform(table) for name, view in self._views.items()}
         total: np.ndarray | float = 0.0
         for member in self.members:
-            if member.view not in encoded:
-                encoded[member.view] = self._views[member.view].transform(table)
             total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
-        blended = np.asarray(total)
-        return blended / blended.sum(axis=1, keepdims=True) if self.task.classes else blended
+        return np.asarray(total)
 
     def _load(self, member: Mapping[str, Any]) -> Member:
         name, plugin = member["family"], member["plugin"]
@@ -198,6 +215,8 @@ class Predictor:
                 f"{self.folder}: member {member['name']} cannot be loaded by the installed {family.name}: {error}; "
                 f"it was saved with {json.dumps(self.facts.get('versions', {}))}"
             ) from error
+        if hasattr(estimator, "n_jobs"):
+            estimator.n_jobs = -1  # the cores of this machine; those of the one that trained it are of no interest here
         return Member(member["name"], member["family"], member["view"], member["weight"], estimator)
 
 

@@ -115,6 +115,12 @@ def test_predictions_depend_on_no_other_row(fitted):
         np.testing.assert_allclose(np.concatenate(parts), wanted, rtol=1e-6)
 
 
+def test_a_table_is_predicted_some_rows_at_a_time(fitted, monkeypatch):
+    wanted = fitted.predict_proba(FRESH)
+    monkeypatch.setattr("automl.predictor._ROWS", 7)
+    np.testing.assert_allclose(fitted.predict_proba(FRESH), wanted, rtol=1e-12)
+
+
 def test_one_row_is_quick(fitted):
     row = pl.from_pandas(FRESH[:1])
     fitted.predictor_.predict(row)

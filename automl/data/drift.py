@@ -56,7 +56,7 @@ def told_apart(train: pl.DataFrame, test: pl.DataFrame, columns: tuple[Column, .
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     usable = [column for column in columns if column.role != "text"]
     if min(len(train), len(test)) < 50 or not usable:

@@ -11,6 +11,7 @@ import polars as pl
 
 from automl.errors import DataError
 
+_FEW = 64  # rows that are converted cell by cell, where that is sooner done
 _ONE_D = (
     "Expected 2D array, got {what} array instead. Reshape your data either using array.reshape(-1, 1) if it has a "
     "single feature or array.reshape(1, -1) if it is a single sample."
@@ -113,7 +114,8 @@ def _from_rows(rows: Sequence[Any]) -> pl.DataFrame:
 
 def _from_pandas(frame: Any) -> pl.DataFrame:
     names = unique_names(frame.columns)
-    return pl.DataFrame([_from_pandas_column(name, frame.iloc[:, i]) for i, name in enumerate(names)])
+    columns = (column for _, column in frame.items())
+    return pl.DataFrame([_from_pandas_column(name, column) for name, column in zip(names, columns, strict=True)])
 
 
 def _from_pandas_column(name: str, column: Any) -> pl.Series:
@@ -126,9 +128,8 @@ def _from_pandas_column(name: str, column: Any) -> pl.Series:
     if isinstance(dtype, np.dtype) and dtype.kind == "c":
         raise DataError(f"column {name!r}: Complex data not supported; split it into real and imaginary parts")
     if kind == "category":
-        return _from_codes(
-            name, _from_objects(name, column.cat.categories.to_numpy(object)), column.cat.codes.to_numpy()
-        )
+        cells = column.array
+        return _from_codes(name, cells.categories, cells.codes)
     if kind.startswith("period"):
         column = column.dt.to_timestamp()
     if kind == "object" or kind.startswith("interval"):
@@ -141,8 +142,12 @@ def _from_pandas_column(name: str, column: Any) -> pl.Series:
         return _from_objects(name, column.to_numpy(object))
 
 
-def _from_codes(name: str, levels: pl.Series, codes: np.ndarray) -> pl.Series:
+def _from_codes(name: str, categories: Any, codes: np.ndarray) -> pl.Series:
     """A pandas categorical: its owner has said that it is a category, so numbers among its levels stay labels."""
+    if len(codes) < _FEW and str(categories.dtype) == "str":  # a row need not pay for all the levels
+        cells = [None if code < 0 else _text(categories[code]) for code in codes.tolist()]
+        return pl.Series(name, cells, dtype=pl.Categorical)
+    levels = _from_objects(name, categories.to_numpy(object))
     known = pl.Series(codes.astype(np.int64))
     spelled = (levels.cast(pl.String) if levels.dtype != pl.Null else pl.Series([], dtype=pl.String)).alias(name)
     if not len(spelled):

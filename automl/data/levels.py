@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 
 _MANY = 40
+_FEW = 1000  # rows that are sooner looked up one by one
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,8 @@ class Category:
     @classmethod
     def fit(cls, column: pl.Series, kept: int) -> Self:
         """Count the levels of the training rows; ties go by the level's own order."""
-        present = column.drop_nulls()
-        counted = (
-            present.to_frame("level").group_by("level").len("rows").sort(["rows", "level"], descending=[True, False])
-        )
-        levels = counted["level"].to_list()
-        return cls(
-            column.name,
-            levels,
-            counted["rows"].to_numpy().astype(np.int64),
-            column.null_count(),
-            min(kept, len(levels)),
-        )
+        levels, counts = _counted(column.drop_nulls())
+        return cls(column.name, levels, counts, column.null_count(), min(kept, len(levels)))
 
     @property
     def gaps(self) -> list[tuple[int, str]]:
@@ -71,11 +63,30 @@ class Category:
 
     def places(self, column: pl.Series) -> np.ndarray:
         """int64 (n,): a level's place in `levels`, then one for the unseen and one for the missing."""
-        return np.fromiter(map(self._index.get, column.to_list(), repeat(len(self.levels))), np.int64, len(column))
+        unseen = len(self.levels)
+        if len(column) < _FEW:
+            return np.fromiter(map(self._index.get, column.to_list(), repeat(unseen)), np.int64, len(column))
+        known = column.cast(self._enum, strict=False).to_physical()
+        places: np.ndarray = known.cast(pl.Int64).fill_null(unseen).to_numpy(writable=True)
+        if column.null_count():
+            places[column.is_null().to_numpy()] = unseen + 1
+        return places
+
+    @cached_property
+    def _enum(self) -> pl.Enum:
+        return pl.Enum(self.levels)
 
     @cached_property
     def _index(self) -> dict[str | None, int]:
         return {**{level: i for i, level in enumerate(self.levels)}, None: len(self.levels) + 1}
+
+
+def _counted(column: pl.Series) -> tuple[list[str], np.ndarray]:
+    if len(column) < _FEW:
+        ranked = sorted(Counter(column.to_list()).items(), key=lambda item: (-item[1], item[0]))
+        return [level for level, _ in ranked], np.array([rows for _, rows in ranked], np.int64)
+    rows = column.to_frame("level").group_by("level").len("rows").sort(["rows", "level"], descending=[True, False])
+    return rows["level"].to_list(), rows["rows"].to_numpy().astype(np.int64)
 
 
 class Codes(Category):

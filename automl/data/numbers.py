@@ -12,6 +12,7 @@ import polars as pl
 
 _LARGEST = float(np.finfo(np.float32).max)
 _LIMIT = 10.0
+_FEW = 64  # rows that are not worth waking Polars' threads
 _KNOTS = 1000
 _KNOTS_IN_ALL = 2**20
 _SKEWED = 1.0
@@ -38,10 +39,19 @@ class Numbers:
     def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:
         """Write the values, clipped to the range of float32."""
         if self.columns:
-            block = table[self.columns].to_numpy()
+            block = self._block(table)
             np.clip(block, -_LARGEST, _LARGEST, out=out[:, : len(self.columns)], casting="same_kind")
         for j, name in enumerate(self.flags, start=len(self.columns)):
             out[:, j] = table.get_column(name).cast(pl.Float32).to_numpy()
+
+    def _block(self, table: pl.DataFrame) -> np.ndarray:
+        """float64 (n, len(columns))."""
+        if table.height >= _FEW:
+            return table[self.columns].to_numpy()
+        block = np.empty((table.height, len(self.columns)))
+        for j, name in enumerate(self.columns):
+            block[:, j] = table.get_column(name).to_numpy()
+        return block
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import polars as pl
 
 from automl.data.schema import Schema
 from automl.data.split import Fold, Split
-from automl.data.views import View, fit_view, load_view
+from automl.data.text import Text, read
+from automl.data.views import ArrayView, View, fit_view, load_view
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry, installed
 from automl.task import Task
@@ -103,9 +104,17 @@ class Problem:
         file = self.folder / "weight.npy"
         return np.load(file, mmap_mode="c") if file.exists() else None
 
-    def fold(self, i: int) -> Fold:
-        """The rows of fold `i`."""
-        return Fold(np.load(self.folder / f"train-{i}.npy"), np.load(self.folder / f"valid-{i}.npy"))
+    def fold(self, i: int | None, most: int | None = None) -> Fold:
+        """The rows of fold `i`, of which at most so many train; for None, all train and none validates.
+
+        Which of them train is the same for whoever asks for as many.
+        """
+        train, valid = np.arange(len(self.y)), np.empty(0, np.int64)
+        if i is not None:
+            train, valid = np.load(self.folder / f"train-{i}.npy"), np.load(self.folder / f"valid-{i}.npy")
+        if most is not None and most < len(train):
+            train = train[np.sort(np.random.default_rng(len(train)).choice(len(train), most, replace=False))]
+        return Fold(train, valid)
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -131,35 +140,52 @@ class Problem:
         shape = (-1, *([1] * (total.ndim - 1)))
         return total[self.rows] / count[self.rows].reshape(shape)
 
-    def view(self, kind: str, fold: int) -> tuple[View, Any, Any]:
-        """A view fitted on the training rows of a fold, and those rows and the validation rows as it encodes them.
+    def view(self, kind: str, fold: int | None, most: int | None = None) -> tuple[View, Any, Any]:
+        """A view fitted on at most so many training rows of a fold, and these and the validation rows encoded by it.
 
-        It is built by the first trial that asks, and memory-mapped by all others.
+        Where the encoding looks at the target, training rows are encoded out of fold: not as `View.transform` would.
+        The view is built by the first trial that asks, and memory-mapped by all others.
         """
-        final = self.view_folder(kind, fold)
+        final = self.view_folder(kind, fold, most)
         if not final.exists():
             draft = final.with_name(f".{final.name}.{os.getpid()}")
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            rows = self.fold(fold)
-            train = self.table[rows.train]
-            view = fit_view(kind, train, self.schema)
-            view.save(draft)
-            for name, part in (("train", train), ("valid", self.table[rows.valid])):
-                _store(draft / "rows" / name, view.transform(part))
+            self._build(kind, fold, most, draft)
             try:
                 draft.rename(final)
             except OSError:  # another worker was first
                 shutil.rmtree(draft)
         return load_view(final), _fetch(final / "rows" / "train"), _fetch(final / "rows" / "valid")
 
-    def view_folder(self, kind: str, fold: int) -> Path:
-        """Where the view of a fold lies."""
-        return self.folder / "views" / f"{kind}-{fold}"
+    def _build(self, kind: str, fold: int | None, most: int | None, folder: Path) -> None:
+        rows = self.fold(fold, most)
+        told = any(column.role == "text" for column in self.schema.columns) and kind not in ("frame", "texts")
+        texts, *numbers = self._texts(fold, most) if told else ([], np.empty(0), np.empty(0))
+        train, y = read(self.table[rows.train], texts, numbers[0]), self.y[rows.train]
+        view = fit_view(kind, train, self.schema, y, len(self.task.classes), texts)
+        view.save(folder)
+        _store(folder / "rows" / "train", view.training(train, y))
+        del train  # a copy of the rows: let it go before the next one
+        _store(folder / "rows" / "valid", view.transform(read(self.table[rows.valid], texts, numbers[1])))
 
-    def trial_folder(self, trial: int, fold: int) -> Path:
-        """Where a trial leaves the model and the predictions of a fold."""
-        return self.folder / "trials" / f"{trial:05d}" / str(fold)
+    def _texts(self, fold: int | None, most: int | None) -> tuple[list[Text], Any, Any]:
+        """What the texts of a fold are encoded by, and its rows so encoded: once for all kinds of views."""
+        view, train, valid = self.view("texts", fold, most)
+        assert isinstance(view, ArrayView)
+        return [source for source in view.direct if isinstance(source, Text)], train, valid
+
+    def view_folder(self, kind: str, fold: int | None, most: int | None = None) -> Path:
+        """Where the view of a fold lies, or that of all rows (None), fitted on at most so many of them."""
+        return self.folder / "views" / (f"{kind}-{_named(fold)}" + ("" if most is None else f"-{most}"))
+
+    def trial_folder(self, trial: int, fold: int | None) -> Path:
+        """Where a trial leaves the model and the predictions of a fold, or the model of all rows (None)."""
+        return self.folder / "trials" / f"{trial:05d}" / _named(fold)
+
+
+def _named(fold: int | None) -> str:
+    return "all" if fold is None else str(fold)
 
 
 def _store(path: Path, rows: Any) -> None:

@@ -16,6 +16,7 @@ from automl.data.roles import DTYPES, Guess, as_said, evaluate, guess
 from automl.errors import ConfigError, DataError, nearest
 
 ROLES = ("numeric", "category", "text", "datetime", "boolean", "id", "constant", "ignored")
+_FEW = 1000  # rows that are not worth a second thread
 _PLANS = 32  # a service that gets tables of ever new shapes must not grow
 
 
@@ -121,8 +122,10 @@ class Schema:
         DataError : features are missing.
         """
         plan = self._plan(table)
-        typed = table.select(plan.expressions)
-        lossy = [name for i, name, before in plan.lossy if typed[:, i].null_count() > table[name].null_count()]
+        few = table.height < _FEW
+        typed = (table.select_seq if few else table.select)(plan.expressions)
+        pairs = zip(plan.sources, typed.get_columns(), strict=True)
+        lossy = [name for name, now in pairs if now.null_count() > table.get_column(name).null_count()]
         if not lossy:
             return typed, plan.notes
         lost = table.select([plan.lost[name] for name in lossy]).row(0)
@@ -162,12 +165,12 @@ class Schema:
         source = self._sources(table.columns)
         types, missing = table.schema, Missing.of(self.missing)
         plan = _Plan([], [], {}, {}, [])
-        for i, column in enumerate(self.features):
+        for column in self.features:
             name = source[column.name]
             dtype = types[name]
             made = cells.convert(name, dtype, column.dtype, missing, column.format)
             plan.expressions.append(made.alias(column.name))
-            plan.lossy.append((i, name, column.name))
+            plan.sources.append(name)
             plan.lost[name] = (cells.known(name, dtype, missing) & made.is_null()).sum().alias(name)
             plan.into[name] = _NOUNS[column.dtype]
         known = set(source.values()) | {column.name for column in self.columns}
@@ -241,7 +244,7 @@ class _Plan:
     """The expressions that convert tables of one shape, and those that count what a conversion loses."""
 
     expressions: list[pl.Expr]
-    lossy: list[tuple[int, str, str]]
+    sources: list[str]
     lost: dict[str, pl.Expr]
     into: dict[str, str]
     notes: list[str]

@@ -1,10 +1,11 @@
-"""Views: a table encoded the way a family eats it, fitted on training rows only, without the target."""
+"""Views: a table encoded the way a family eats it, fitted on training rows only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -16,12 +17,13 @@ from automl.data.dates import Dates
 from automl.data.levels import Codes, OneHot
 from automl.data.numbers import Numbers, Scale
 from automl.data.schema import Schema
+from automl.data.targets import TargetMeans, inner_folds, target_columns, told_labels
 from automl.data.text import Text
 from automl.errors import ConfigError, DataError, nearest
 
 FEATURES = frozenset({"numeric", "category", "text", "datetime", "boolean"})
 """The roles that views encode; the others are skipped."""
-KINDS = ("codes", "dense", "frame")
+KINDS = ("codes", "encoded", "dense", "frame", "texts")
 
 
 class View(Protocol):
@@ -32,7 +34,7 @@ class View(Protocol):
 
     @property
     def kind(self) -> str:
-        """``codes``, ``dense`` or ``frame``."""
+        """One of `KINDS`."""
 
     @property
     def names(self) -> list[str]:
@@ -49,23 +51,41 @@ class View(Protocol):
     def transform(self, table: pl.DataFrame) -> Any:
         """float32 (n, p), C order; for `frame`, a Polars frame. `table` is what `Schema.apply` gave."""
 
+    def training(self, table: pl.DataFrame, y: np.ndarray) -> Any:
+        """The rows that the view was fitted on, with their target (n,), as a model is to learn from them.
+
+        As `transform` gives them, but where an encoding knows the target: there each row is encoded by other rows.
+        """
+
     def save(self, folder: Path) -> None:
         """Write JSON and .npz files (no pickle) into an existing folder."""
 
 
-def fit_view(kind: str, table: pl.DataFrame, schema: Schema) -> View:
+def fit_view(
+    kind: str,
+    table: pl.DataFrame,
+    schema: Schema,
+    y: np.ndarray | None = None,
+    classes: int = 0,
+    texts: Sequence[Text] = (),
+) -> View:
     """Fit a view of one kind on training rows that `Schema.apply` gave.
 
     Parameters
     ----------
     kind : ``codes`` keeps numbers as they are with NaN for missing, and gives categories as codes;
+        ``encoded`` is like it, but gives categories as numbers, see `TargetMeans`: it alone looks at the target;
         ``dense`` is imputed, standardised (within ±10) and one-hot, never NaN or infinite;
-        ``frame`` is the Polars frame of the features.
+        ``frame`` is the Polars frame of the features;
+        ``texts`` is what the three arrays have in common and need not each learn: the text columns as numbers.
+    y : the encoded target (n,) of the rows; only ``encoded`` needs it.
+    classes : the number of classes, 0 for regression.
+    texts : what the sources of ``texts`` learned from these rows, to save learning it again.
 
     Raises
     ------
     ConfigError : an unknown kind.
-    DataError : no rows.
+    DataError : no rows, or no target where it is needed.
     """
     if kind not in KINDS:
         raise ConfigError(f"view {kind!r} is none of {', '.join(KINDS)}{nearest(kind, KINDS)}")
@@ -74,7 +94,16 @@ def fit_view(kind: str, table: pl.DataFrame, schema: Schema) -> View:
     columns = {column.name: column.role for column in schema.columns if column.role in FEATURES}
     if kind == "frame":
         return FrameView(list(columns))
-    return (_fit_codes if kind == "codes" else _fit_dense)(table, columns)
+    if kind == "encoded" and y is None:
+        raise DataError("the view 'encoded' learns from the target, and none was given")
+    texts = texts or [Text.fit(table[name]) for name in _of(columns, "text")]
+    if kind == "texts":
+        return ArrayView(kind, [], None, texts)
+    if kind == "dense":
+        return _fit_dense(table, columns, texts)
+    if y is None or kind == "codes":
+        return _fit_codes(table, columns, texts)
+    return _fit_encoded(table, columns, texts, y, classes)
 
 
 def load_view(folder: Path) -> View:
@@ -108,6 +137,10 @@ class FrameView:
         """The feature columns of `table`."""
         return table[self.names]
 
+    def training(self, table: pl.DataFrame, y: np.ndarray) -> pl.DataFrame:
+        """What `transform` gives."""
+        return self.transform(table)
+
     def save(self, folder: Path) -> None:
         """Write the names."""
         store.write(folder, "view", {"kind": self.kind, "names": self.names})
@@ -130,7 +163,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ArrayView:
-    """The views `codes` and `dense`: sources that pass through a `Scale`, then sources written as they are."""
+    """The views that are arrays: sources that pass through a `Scale`, then sources written as they are."""
 
     kind: str
     scaled: Sequence[Source]
@@ -157,10 +190,17 @@ class ArrayView:
 
     def transform(self, table: pl.DataFrame) -> np.ndarray:
         """float32 (n, p), C order."""
-        out = np.empty((table.height, len(self.names)), np.float32)
-        rows = _chunk(len(self.names))
-        for start in range(0, table.height, rows):
-            self._encode(table.slice(start, rows) if table.height > rows else table, out[start : start + rows])
+        return self._filled(table, range(len(self.direct)))
+
+    def training(self, table: pl.DataFrame, y: np.ndarray) -> np.ndarray:
+        """float32 (n, p), C order: as `transform` has it, but for target means, which are out of fold."""
+        apart = {i: source for i, source in enumerate(self.direct) if isinstance(source, TargetMeans)}
+        out = self._filled(table, [i for i in range(len(self.direct)) if i not in apart])
+        if apart:
+            labels = next(iter(apart.values())).labels
+            target, folds = target_columns(y, labels), inner_folds(len(y))
+        for i, source in apart.items():
+            source.fill_training(table, target, folds, out[:, self._places[i]])
         return out
 
     def save(self, folder: Path) -> None:
@@ -180,21 +220,32 @@ class ArrayView:
 
     @cached_property
     def _scaled_width(self) -> int:
-        return sum(self._widths[: len(self.scaled)]) + len(self._indicated)
+        return self._raw_width + len(self._indicated)
 
     @cached_property
-    def _widths(self) -> list[int]:
-        return [len(source.names) for source in (*self.scaled, *self.direct)]
+    def _raw_width(self) -> int:
+        return sum(len(source.names) for source in self.scaled)
 
-    def _encode(self, table: pl.DataFrame, out: np.ndarray) -> None:
-        widths = self._widths
+    @cached_property
+    def _places(self) -> list[slice]:
+        """The columns of each of `direct`."""
+        ends = np.cumsum([self._scaled_width, *(len(source.names) for source in self.direct)]).tolist()
+        return [slice(start, end) for start, end in pairwise(ends)]
+
+    def _filled(self, table: pl.DataFrame, chosen: Sequence[int]) -> np.ndarray:
+        """An array of which the sources `chosen` of `direct`, and all others, are written."""
+        out = np.empty((table.height, len(self.names)), np.float32)
+        rows = _chunk(len(self.names))
+        for start in range(0, table.height, rows):
+            part = table.slice(start, rows) if table.height > rows else table
+            self._encode(part, chosen, out[start : start + rows])
+        return out
+
+    def _encode(self, table: pl.DataFrame, chosen: Sequence[int], out: np.ndarray) -> None:
         if self.scale is not None:
-            raw = _raw(self.scaled, table, sum(widths[: len(self.scaled)]))
-            self.scale.apply(raw, out[:, : self._scaled_width])
-        start = self._scaled_width
-        for source, width in zip(self.direct, widths[len(self.scaled) :], strict=True):
-            source.fill(table, out[:, start : start + width])
-            start += width
+            self.scale.apply(_raw(self.scaled, table, self._raw_width), out[:, : self._scaled_width])
+        for i in chosen:
+            self.direct[i].fill(table, out[:, self._places[i]])
 
 
 _CODES_KEPT = 1000
@@ -204,22 +255,35 @@ _SAMPLE_ROWS = 50_000
 _SAMPLE_VALUES = 2**24
 _CHUNK_ROWS = 2**14
 _CHUNK_VALUES = 2**22
-_SOURCES: dict[str, type] = {kind.__name__: kind for kind in (Numbers, Dates, Text, Codes, OneHot)}
+_SOURCES: dict[str, type] = {kind.__name__: kind for kind in (Numbers, Dates, Text, Codes, OneHot, TargetMeans)}
 
 
-def _fit_codes(table: pl.DataFrame, columns: dict[str, str]) -> ArrayView:
+def _fit_codes(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text]) -> ArrayView:
     categories = [Codes.fit(table[name], _CODES_KEPT) for name in _of(columns, "category")]
     notes = [
         f"{c.column!r}: the {len(c.levels) - c.kept:,} levels after the {c.kept:,} most frequent share one code"
         for c in categories
         if len(c.levels) > c.kept
     ]
-    direct: list[Source] = [_numbers(columns), *categories, *_derived(table, columns, cyclic=False)]
+    direct: list[Source] = [_numbers(columns), *categories, *_dates(table, columns, cyclic=False), *texts]
     return ArrayView("codes", [], None, direct, notes)
 
 
-def _fit_dense(table: pl.DataFrame, columns: dict[str, str]) -> ArrayView:
-    scaled: list[Source] = [_numbers(columns), *_derived(table, columns, cyclic=True)]
+def _fit_encoded(
+    table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text], y: np.ndarray, classes: int
+) -> ArrayView:
+    names = _of(columns, "category")
+    labels = told_labels(y, classes, max(1, _WIDTH // max(len(names), 1)))
+    target = target_columns(y, labels)
+    categories = [TargetMeans.learn(table[name], target, labels) for name in names]
+    untold = classes - len(labels) if classes > 2 and names else 0
+    note = f"categories tell the shares of the {len(labels)} most frequent classes, not of the {untold} others"
+    direct: list[Source] = [_numbers(columns), *categories, *_dates(table, columns, cyclic=False), *texts]
+    return ArrayView("encoded", [], None, direct, [note] if untold else [])
+
+
+def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text]) -> ArrayView:
+    scaled: list[Source] = [_numbers(columns), *_dates(table, columns, cyclic=True), *texts]
     indicated, notes = _indicators(scaled, table)
     width = sum(len(source.names) for source in scaled)
     sample = _sample(table, min(_SAMPLE_ROWS, max(1000, _SAMPLE_VALUES // max(width, 1))))
@@ -237,9 +301,8 @@ def _numbers(columns: dict[str, str]) -> Numbers:
     return Numbers(_of(columns, "numeric"), _of(columns, "boolean"))
 
 
-def _derived(table: pl.DataFrame, columns: dict[str, str], *, cyclic: bool) -> list[Source]:
-    dates: list[Source] = [Dates.fit(table[name], cyclic=cyclic) for name in _of(columns, "datetime")]
-    return dates + [Text.fit(table[name]) for name in _of(columns, "text")]
+def _dates(table: pl.DataFrame, columns: dict[str, str], *, cyclic: bool) -> list[Dates]:
+    return [Dates.fit(table[name], cyclic=cyclic) for name in _of(columns, "datetime")]
 
 
 def _raw(sources: Sequence[Source], table: pl.DataFrame, width: int) -> np.ndarray:

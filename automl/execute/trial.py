@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from automl.artifact import save_model, written_whole
+from automl.clock import call_seconds
 from automl.data.problem import Problem
 from automl.family import Family, predict
 
@@ -23,7 +24,8 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
 
     Parameters
     ----------
-    job : ``id``, ``trial``, ``fold`` (None: train on all rows, with none to validate), ``family``, ``params``, ``rows`` (of the training rows; None for all), ``seed``,
+    job : ``id``, ``trial``, ``fold`` (None: train on all rows, with none to validate), ``family``, ``params``,
+        ``rows`` (of the training rows; None for all), ``seed``,
         ``threads`` and ``deadline``, the seconds that the fit may take.
     problem : what the trials of the run share.
 
@@ -40,13 +42,10 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
 
 def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     family = problem.registry.family(job["family"])
-    rows = problem.fold(job["fold"])
-    view, X, X_valid = problem.view(family.eats, job["fold"])
-    train, y_valid = rows.train, problem.y[rows.valid]
-    if job["rows"] is not None and job["rows"] < len(train):
-        chosen = _some(len(train), job["rows"])
-        X, train = X[chosen], train[chosen]
-    y, weight = problem.y[train], None if problem.weight is None else problem.weight[train]
+    rows = problem.fold(job["fold"], job["rows"])
+    view, X, X_valid = problem.view(family.eats, job["fold"], job["rows"])
+    y, y_valid = problem.y[rows.train], problem.y[rows.valid]
+    weight = None if problem.weight is None else problem.weight[rows.train]
     estimator = family.build(
         problem.task.kind,
         job["params"],
@@ -88,11 +87,6 @@ def _keep_refit(estimator: Any, job: Mapping[str, Any], file: Path) -> None:
     file.write_text(json.dumps(wanted), encoding="utf-8")
 
 
-def _some(n: int, wanted: int) -> np.ndarray:
-    """Which of n rows to take: the same ones for every candidate that gets so many, whatever else the run does."""
-    return np.sort(np.random.default_rng(n).choice(n, wanted, replace=False))
-
-
 def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any, deadline: float) -> dict[str, Any]:
     """The keywords of fit that the family declares, and that there is something to say for."""
     extras: dict[str, Any] = {}
@@ -108,9 +102,5 @@ def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any,
 
 
 def _row_seconds(estimator: Any, X: Any, classes: int) -> float:
-    took = []
-    for _ in range(3):
-        start = time.perf_counter()
-        predict(estimator, X[:1], classes)
-        took.append(time.perf_counter() - start)
-    return sorted(took)[1]
+    row = np.asarray(X[:1]) if isinstance(X, np.ndarray) else X[:1]  # no mapped file: estimators treat it otherwise
+    return call_seconds(lambda: predict(estimator, row, classes))

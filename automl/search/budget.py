@@ -16,6 +16,7 @@ class Budget:
     seconds : the wall time of the whole run, reading and saving included.
     trials : candidates beyond the baseline, or None.
     reserve : seconds kept for the end: the ensemble and saving the predictor. Who has measured that sets it anew.
+    refits : seconds kept for fitting the ensemble's members once more on all rows; 0 where that is not to be done.
     """
 
     seconds: float
@@ -23,6 +24,7 @@ class Budget:
     clock: Callable[[], float] = time.monotonic
     began: float = field(default=0.0)
     reserve: float = 0.0
+    refits: float = 0.0
 
     def __post_init__(self) -> None:
         self.began = self.began or self.clock()
@@ -36,4 +38,4 @@ class Budget:
     @property
     def left(self) -> float:
         """Seconds left for trials."""
-        return self.seconds - self.reserve - self.spent
+        return self.seconds - self.reserve - self.refits - self.spent

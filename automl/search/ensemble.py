@@ -21,6 +21,9 @@ def select(
     rounds: int = 40,
     seed: int = 0,
     deadline: float | None = None,
+    most: int | None = None,
+    costs: Sequence[float] | None = None,
+    limit: float = math.inf,
 ) -> np.ndarray:
     """Choose weights (m,), which sum to 1, by greedy forward selection with replacement on the metric itself.
 
@@ -36,15 +39,21 @@ def select(
     weight : sample weights (n,), or None.
     rounds : how many additions; 1 gives the best single member.
     deadline : the moment of `time.monotonic` after which the best so far is returned.
+    most : how many different members at most; None for any number.
+    costs : what it costs to ask each member, such as seconds for a row.
+    limit : what those chosen may cost together. If each costs more, the cheapest is chosen alone.
 
     Raises
     ------
-    ConfigError : less than one round.
+    ConfigError : less than one round, or at most no member.
     NoModelError : the metric is defined for none of the members.
     """
     if rounds < 1:
         raise ConfigError(f"search.ensemble={rounds}: needs at least 1 round, which gives the best single trial")
+    if most is not None and most < 1:
+        raise ConfigError(f"predictor.members={most}: needs at least 1")
     late = math.inf if deadline is None else deadline
+    price = np.zeros(len(predictions)) if costs is None else np.asarray(costs, dtype=np.float64)
     rows = _sample(y, metric.takes != "value", np.random.default_rng(seed))
     y, weight = y[rows], None if weight is None else weight[rows]
     alone = np.full(len(predictions), np.inf)
@@ -52,11 +61,20 @@ def select(
         if np.isfinite(alone).any() and time.monotonic() > late:
             break
         alone[i] = _loss(metric, y, prediction[rows], weight)
-    best = [int(i) for i in np.argsort(alone, kind="stable")[:_MEMBERS] if math.isfinite(alone[i])]
-    if not best:
+    able = [int(i) for i in np.argsort(alone, kind="stable") if math.isfinite(alone[i])]
+    if not able:
         raise NoModelError(f"{metric.name} is not defined for the predictions of any of the {len(alone)} trials")
-    members = [predictions[i][rows] for i in best]
-    taken = _greedy(members, float(alone[best[0]]), rounds, late, lambda mean: _loss(metric, y, mean, weight))
+    best = [i for i in able if price[i] <= limit][:_MEMBERS] or [min(able, key=lambda i: price[i])]
+    members, price = [predictions[i][rows] for i in best], price[best]
+
+    def may(i: int, taken: list[int]) -> bool:
+        inside = set(taken)
+        if i in inside:
+            return True
+        return (most is None or len(inside) < most) and price[[*inside, i]].sum() <= limit
+
+    lowest = float(alone[best[0]])
+    taken = _greedy(members, lowest, rounds, late, lambda mean: _loss(metric, y, mean, weight), may)
     weights = np.zeros(len(predictions))
     weights[best] = np.bincount(taken, minlength=len(best)) / len(taken)
     return weights
@@ -83,14 +101,20 @@ def _greedy(
     rounds: int,
     late: float,
     loss: Callable[[np.ndarray], float],
+    may: Callable[[int, list[int]], bool],
 ) -> list[int]:
-    """The members taken, in order, up to the best round. They come best first; `best` is the loss of the first."""
+    """The members taken, in order, up to the best round. They come best first; `best` is the loss of the first.
+
+    `may` says whether a member may join those that were taken.
+    """
     total = members[0].astype(np.float64)
     trial = np.empty_like(total)
     taken, length = [0], 1
     for size in range(2, rounds + 1):
-        losses = np.empty(len(members))
+        losses = np.full(len(members), np.inf)
         for i, member in enumerate(members):
+            if not may(i, taken):
+                continue
             if time.monotonic() > late:
                 return taken[:length]
             np.add(total, member, out=trial)

@@ -17,7 +17,7 @@ def automl_families() -> Iterable[Family]:
                 "classification": f"automl_boosting.{name}:{cls}Classifier",
                 "regression": f"automl_boosting.{name}:{cls}Regressor",
             },
-            eats="codes",
-            can={"weights", "validation", "deadline", "categories", "metric"},
+            eats="codes" if name == "catboost" else "encoded",  # CatBoost orders target statistics of its own
+            can={"weights", "validation", "refit", "deadline", "categories", "metric"},
             requires=(name,),
         )

@@ -84,6 +84,10 @@ class Boosting(BaseEstimator):
         self.n_estimators_ = stopper.best_round
         return self
 
+    def refit_params(self) -> dict[str, Any]:
+        """What a fit without validation rows is to be told: the rounds that were best here."""
+        return {"n_estimators": self.n_estimators_}
+
     def save(self, folder: Path) -> None:
         """Write the model in its library's own format, and the parameters as JSON, into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -135,13 +139,18 @@ class Boosting(BaseEstimator):
         return np.asarray(self._raw(X, threads), dtype=np.float64)
 
     def _matrix(self, X: Any) -> np.ndarray:
+        if type(X) is np.ndarray and X.dtype == np.float32 and X.ndim == 2 and X.flags.c_contiguous:
+            wanted = getattr(self, "n_features_in_", None)
+            if X.shape[1] == wanted and len(X) and not hasattr(self, "feature_names_in_") and not np.isinf(X).any():
+                return X  # all that scikit-learn would check, in a fraction of the time that it takes for one row
         checked: np.ndarray = validate_data(
             self, X, dtype=np.float32, order="C", ensure_all_finite="allow-nan", reset=False
         )
         return checked
 
     def _threads(self, X: np.ndarray) -> int:
-        return max(1, min(int(effective_n_jobs(self.n_jobs)), X.size // _SHARE))
+        most = X.size // _SHARE
+        return max(1, min(int(effective_n_jobs(self.n_jobs)), most)) if most > 1 else 1
 
     @property
     def _seed(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,8 +85,8 @@ class CatBoost(Boosting):
         columns = sorted(self.categories_)
         levels = np.array([self.categories_[column] for column in columns])
         codes = np.clip(np.nan_to_num(X[:, columns], nan=-1.0), -1, levels).astype(np.intp)
-        names = np.array([b"%d" % code for code in range(-1, levels.max() + 1)], dtype=object)
         numbers = np.ascontiguousarray(np.delete(X, columns, axis=1))
+        names = _names(int(levels.max()))
         features = catboost.FeaturesData(numbers if numbers.shape[1] else None, names[codes + 1])
         return catboost.Pool(features, **known, thread_count=self._threads(X))
 
@@ -134,6 +135,12 @@ class _Callback:
     def after_iteration(self, info: Any) -> bool:
         losses = next(iter(info.metrics["validation"].values())) if "validation" in info.metrics else None
         return not self.stopper.stop(info.iteration, losses[-1] if losses else None)
+
+
+@cache
+def _names(levels: int) -> np.ndarray:
+    """What CatBoost calls the codes from -1 to `levels`."""
+    return np.array([b"%d" % code for code in range(-1, levels + 1)], dtype=object)
 
 
 def _objective(loss: Loss) -> dict[str, Any]:

@@ -83,7 +83,9 @@ class XGBoost(Boosting):
         return {"feature_types": types, "enable_categorical": True, "nthread": self._threads(X)}
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
-        self.model_.set_param({"nthread": threads})
+        if getattr(self.model_, "threads", None) != threads:  # saying it again costs as much as a prediction
+            self.model_.set_param({"nthread": threads})
+            self.model_.threads = threads
         raw: np.ndarray = self.model_.inplace_predict(X)
         if raw.ndim == 2:
             raw = raw.astype(np.float64)  # 32-bit shares sum to 1 only nearly

@@ -17,6 +17,6 @@ def automl_families() -> Iterable[Family]:
                 "classification": f"automl_forest.forest:{cls}Classifier",
                 "regression": f"automl_forest.forest:{cls}Regressor",
             },
-            eats="codes",
+            eats="encoded",
             can={"weights", "deadline"},
         )

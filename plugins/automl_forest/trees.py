@@ -1,93 +1,183 @@
-"""Trees on disk: the numbers that predicting needs, and nothing that could run."""
+"""Trees joined into one, and on disk: the numbers that predicting needs, and nothing that could run."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
 _LEAF = -1
+_AT_ONCE = 20_000  # pairs of a row and a tree that are answered in one call; of more rows, each tree has a call
+_CHUNK = 8192  # rows that stay in a processor's cache while tree after tree goes over them
 
 
-def save(folder: Path, trees: list[Any], said: dict[str, Any], classes: np.ndarray | None) -> None:
-    """Write fitted trees to `trees.npz`, and `said` and `classes` to `forest.json`.
+@dataclass(frozen=True)
+class Trees:
+    """Many trees as one of scikit-learn's: at its top, a feature beyond all others says which of them is meant.
 
-    Only what predicting needs is kept, in the smallest types that hold it: thresholds of inner nodes, and of the
-    leaves' answers those that are not zero. That is a tenth of what scikit-learn holds in memory.
+    So the answers of all trees for one row are one call of compiled code, not one for each tree.
+
+    Attributes
+    ----------
+    whole : the tree of trees.
+    counts : the number of nodes of each.
     """
-    nodes = [tree.__getstate__()["nodes"] for tree in trees]
-    every = np.concatenate(nodes)
-    is_leaf = every["left_child"] == _LEAF
-    inner = every[~is_leaf]
-    leaves = np.concatenate([tree.value[:, 0, :] for tree in trees])[is_leaf]
-    filled = np.flatnonzero(leaves)
-    arrays: dict[str, Any] = {
-        "count": np.array([len(node) for node in nodes]),
-        "left": _small(np.where(is_leaf, 0, every["left_child"])),  # the root is nobody's child: 0 says leaf
-        "right": _small(inner["right_child"]),
-        "feature": _small(inner["feature"]),
-        "threshold": inner["threshold"],
-        "missing_left": np.packbits(inner["missing_go_to_left"].astype(bool)),
-        "filled": _small(filled),
-        "answer": leaves.reshape(-1)[filled],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "trees.npz", **arrays)
-    labels = None if classes is None else {"dtype": classes.dtype.str, "labels": classes.tolist()}
-    facts = {**said, "outputs": leaves.shape[1], "classes": labels}
-    (folder / "forest.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    whole: Any
+    counts: np.ndarray
+
+    @classmethod
+    def join(cls, grown: list[Any]) -> Self:
+        """Join scikit-learn's low-level trees; `grown` is emptied, for there may be no room for all of them twice."""
+        features, counts = grown[0].n_features, np.array([tree.node_count for tree in grown])
+        nodes = np.empty(counts.sum(), NODE_DTYPE)
+        values = np.empty((len(nodes), *grown[0].value.shape[1:]))
+        for end, count in zip(np.cumsum(counts)[::-1].tolist(), counts[::-1].tolist(), strict=True):
+            tree = grown.pop()
+            nodes[end - count : end] = tree.__getstate__()["nodes"]
+            values[end - count : end] = tree.value
+        return cls.of(nodes, values, counts, features)
+
+    @classmethod
+    def of(cls, nodes: np.ndarray, values: np.ndarray, counts: np.ndarray, features: int) -> Self:
+        """From the nodes (n,) of all trees, one after the other and overwritten, and their values (n, 1, outputs)."""
+        top = _top(len(counts), features)
+        starts = len(top) + np.cumsum(counts) - counts
+        shift = np.repeat(starts, counts)
+        is_inner = nodes["left_child"] != _LEAF
+        for side in ("left_child", "right_child"):
+            nodes[side][is_inner] += shift[is_inner]
+            leaves = top[side] < 0  # of the top: the number of a tree, counted down from -1
+            top[side][leaves] = starts[-1 - top[side][leaves]]
+        every = np.concatenate([top, nodes])
+        answers = np.concatenate([np.zeros((len(top), *values.shape[1:])), values])
+        whole = Tree(features + 1, np.array([values.shape[2]], dtype=np.intp), 1)
+        whole.__setstate__({"max_depth": len(every), "node_count": len(every), "nodes": every, "values": answers})
+        return cls(whole, counts)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def sums(self, X: np.ndarray) -> np.ndarray:
+        """The sum of the trees' answers, taken in their order: float64 (n, outputs) for float32 (n, features)."""
+        n, width = len(X), X.shape[1] + 1
+        if n * len(self) <= _AT_ONCE:
+            asked = np.empty((n, len(self), width), np.float32)
+            asked[:, :, :-1] = X[:, None, :]
+            asked[:, :, -1] = np.arange(len(self))
+            answers = self.whole.predict(asked.reshape(-1, width)).reshape(n, len(self), -1)
+            return np.add.accumulate(answers, axis=1)[:, -1]  # a sum would be taken pairwise, and so in another order
+        total = np.empty((n, self.whole.value.shape[2]))
+        for start in range(0, n, _CHUNK):
+            part = X[start : start + _CHUNK]
+            asked = np.empty((len(part), width), np.float32)
+            asked[:, :-1], asked[:, -1] = part, 0
+            total[start : start + _CHUNK] = self.whole.predict(asked)
+            for i in range(1, len(self)):
+                asked[:, -1] = i
+                total[start : start + _CHUNK] += self.whole.predict(asked)
+        return total
+
+    def save(self, folder: Path, said: dict[str, Any], classes: np.ndarray | None) -> None:
+        """Write the trees to `trees.npz`, and `said` and `classes` to `forest.json`.
+
+        Only what predicting needs is kept, in the smallest types that hold it: thresholds of inner nodes, and of the
+        leaves' answers those that are not zero. That is a tenth of what scikit-learn holds in memory.
+        """
+        first = len(self) - 1
+        every = self.whole.__getstate__()["nodes"][first:]
+        is_leaf = every["left_child"] == _LEAF
+        inner = every[~is_leaf]
+        shift = np.repeat(first + np.cumsum(self.counts) - self.counts, self.counts)
+        leaves = self.whole.value[first:, 0, :][is_leaf]
+        filled = np.flatnonzero(leaves)
+        arrays: dict[str, Any] = {
+            "count": self.counts,
+            "left": _small(np.where(is_leaf, 0, every["left_child"] - shift)),  # 0, nobody's child, says leaf
+            "right": _small(inner["right_child"] - shift[~is_leaf]),
+            "feature": _small(inner["feature"]),
+            "threshold": inner["threshold"],
+            "missing_left": np.packbits(inner["missing_go_to_left"].astype(bool)),
+            "filled": _small(filled),
+            "answer": leaves.reshape(-1)[filled],
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "trees.npz", **arrays)
+        labels = None if classes is None else {"dtype": classes.dtype.str, "labels": classes.tolist()}
+        facts = {**said, "outputs": leaves.shape[1], "classes": labels}
+        (folder / "forest.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> tuple[Self, dict[str, Any], np.ndarray | None]:
+        """The trees, what was said of them, and the class labels.
+
+        Raises
+        ------
+        ValueError : a node that points outside its tree or to a feature that is not there, and so into foreign memory.
+        """
+        said = json.loads((folder / "forest.json").read_text(encoding="utf-8"))
+        labels = said.pop("classes")
+        classes = None if labels is None else np.array(labels["labels"], dtype=labels["dtype"])
+        with np.load(folder / "trees.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        is_leaf = arrays["left"] == 0
+        nodes = np.zeros(len(is_leaf), dtype=NODE_DTYPE)
+        nodes["left_child"] = np.where(is_leaf, _LEAF, arrays["left"].astype(np.int64))
+        inner = np.flatnonzero(~is_leaf)
+        for field, name in (("right_child", "right"), ("feature", "feature"), ("threshold", "threshold")):
+            nodes[field][inner] = arrays[name]
+        nodes["missing_go_to_left"][inner] = np.unpackbits(arrays["missing_left"], count=len(inner))
+        leaves = np.zeros((int(is_leaf.sum()), said["outputs"]))
+        leaves.reshape(-1)[arrays["filled"]] = arrays["answer"]
+        values = np.zeros((len(nodes), 1, said["outputs"]))
+        values[is_leaf, 0, :] = leaves
+        counts = arrays["count"].astype(np.int64)
+        if not _sound(nodes, counts, said["features"]):
+            raise ValueError(f"{folder / 'trees.npz'} holds a damaged tree")
+        return cls.of(nodes, values, counts, said["features"]), said, classes
 
 
-def load(folder: Path) -> tuple[list[Any], dict[str, Any], np.ndarray | None]:
-    """The trees, what was said of them, and the class labels.
+def _top(trees: int, features: int) -> np.ndarray:
+    """The nodes that lead from the feature beyond all others to one of so many trees, in as few steps as can be.
 
-    Raises
-    ------
-    ValueError : a node that points outside its tree or to a feature that is not there, which would read foreign memory.
+    A child below 0 is a tree: -1 the first, -2 the second.
     """
-    said = json.loads((folder / "forest.json").read_text(encoding="utf-8"))
-    labels = said.pop("classes")
-    classes = None if labels is None else np.array(labels["labels"], dtype=labels["dtype"])
-    with np.load(folder / "trees.npz", allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    is_leaf = arrays["left"] == 0
-    nodes = np.zeros(len(is_leaf), dtype=NODE_DTYPE)
-    nodes["left_child"] = np.where(is_leaf, _LEAF, arrays["left"].astype(np.int64))
-    inner = np.flatnonzero(~is_leaf)
-    for field, name in (("right_child", "right"), ("feature", "feature"), ("threshold", "threshold")):
-        nodes[field][inner] = arrays[name]
-    nodes["missing_go_to_left"][inner] = np.unpackbits(arrays["missing_left"], count=len(inner))
-    leaves = np.zeros((int(is_leaf.sum()), said["outputs"]))
-    leaves.reshape(-1)[arrays["filled"]] = arrays["answer"]
-    values = np.zeros((len(nodes), 1, said["outputs"]))
-    values[is_leaf, 0, :] = leaves
-    ends = np.cumsum(arrays["count"])
-    if ends[-1] != len(nodes):
-        raise ValueError(f"{folder / 'trees.npz'} holds damaged trees")
-    trees = [
-        _tree(nodes[end - count : end], values[end - count : end], said["features"], folder)
-        for count, end in zip(arrays["count"].tolist(), ends.tolist(), strict=True)
-    ]
-    return trees, said, classes
+    nodes = np.zeros(trees - 1, NODE_DTYPE)
+    nodes["feature"] = features
+    free = iter(range(trees - 1))
+
+    def lead(first: int, last: int) -> int:
+        if first == last:
+            return -1 - first
+        at, middle = next(free), (first + last) // 2
+        nodes[at]["threshold"] = middle + 0.5
+        nodes[at]["left_child"] = lead(first, middle)
+        nodes[at]["right_child"] = lead(middle + 1, last)
+        return at
+
+    lead(0, trees - 1)
+    return nodes
+
+
+def _sound(nodes: np.ndarray, counts: np.ndarray, features: int) -> bool:
+    """Whether all nodes point to nodes of their own trees, and to features that are there."""
+    if not len(counts) or (counts < 1).any() or counts.sum() != len(nodes):
+        return False
+    starts = np.cumsum(counts) - counts
+    inner = np.flatnonzero(nodes["left_child"] != _LEAF)
+    place, size = inner - np.repeat(starts, counts)[inner], np.repeat(counts, counts)[inner]
+    # Children come after their parent in both of scikit-learn's builders; so a walk down always ends.
+    children = [nodes[side][inner] for side in ("left_child", "right_child")]
+    feature = nodes["feature"][inner]
+    return all(bool(((child > place) & (child < size)).all()) for child in children) and bool(
+        ((feature >= 0) & (feature < features)).all()
+    )
 
 
 def _small(numbers: np.ndarray) -> np.ndarray:
     """Non-negative whole numbers in the smallest type that holds them."""
     return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
-
-
-def _tree(nodes: np.ndarray, values: np.ndarray, features: int, folder: Path) -> Any:
-    count = len(nodes)
-    here = np.flatnonzero(nodes["left_child"] != _LEAF)
-    inner = nodes[here]
-    # Children come after their parent in both of scikit-learn's builders; so a walk down always ends.
-    sound = all(((inner[side] > here) & (inner[side] < count)).all() for side in ("left_child", "right_child"))
-    sound = sound and bool(((inner["feature"] >= 0) & (inner["feature"] < features)).all())
-    if not count or not sound:
-        raise ValueError(f"{folder / 'trees.npz'} holds a damaged tree")
-    tree = Tree(features, np.array([values.shape[2]], dtype=np.intp), 1)
-    tree.__setstate__({"max_depth": count, "node_count": count, "nodes": nodes.copy(), "values": values.copy()})
-    return tree

@@ -53,6 +53,44 @@ def test_a_frame_view_gives_polars_frames(problem):
     assert valid.height == 4
 
 
+def test_encoded_training_rows_are_out_of_fold_and_validation_rows_are_not(tmp_path):
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 30, 600)
+    table = pl.DataFrame({"c": [f"l{place}" for place in places]})
+    schema = Schema.infer(table, roles={"c": "category"}, drop=[], missing=[])
+    y, rows = rng.normal(size=30)[places] + rng.normal(size=600), np.arange(600)
+    fold = Fold(rows[rows % 3 != 0], rows[rows % 3 == 0])
+    task = Task("regression", "y", "rmse")
+    args = (table, y, None, Split("holdout", (fold,), ""), task, schema, (None, ("x",), True))
+    problem = Problem.write(tmp_path / "work", *args)
+    for part in (0, None):
+        trained = problem.fold(part)
+        view, train, valid = problem.view("encoded", part)
+        assert (len(train), len(valid)) == (len(trained.train), len(trained.valid))
+        same = view.transform(table[trained.train])
+        assert (train[:, 0] != same[:, 0]).mean() > 0.9
+        np.testing.assert_array_equal(train[:, 1:], same[:, 1:])
+        np.testing.assert_array_equal(valid, view.transform(table[trained.valid]))
+
+
+def test_the_texts_of_a_fold_are_read_once_for_all_views(tmp_path):
+    said = [f"the {a} fox jumps over {b} dogs" for a, b in np.random.default_rng(0).integers(0, 9, (60, 2))]
+    table = pl.DataFrame({"n": np.arange(60.0), "said": said})
+    schema = Schema.infer(table, roles={"said": "text"}, drop=[], missing=[])
+    rows = np.arange(60)
+    fold = Fold(rows[:40], rows[40:])
+    task = Task("binary", "y", "roc_auc", ("no", "yes"))
+    args = (table, rows % 2, None, Split("holdout", (fold,), ""), task, schema, (None, ("x",), True))
+    problem = Problem.write(tmp_path / "work", *args)
+    shared, _, _ = problem.view("texts", 0)
+    (problem.view_folder("texts", 0) / "rows" / "valid.npy").unlink()
+    np.save(problem.view_folder("texts", 0) / "rows" / "valid.npy", np.full((20, len(shared.names)), 7, np.float32))
+    for kind in ("codes", "encoded", "dense"):
+        view, train, valid = problem.view(kind, 0)
+        np.testing.assert_array_equal(train, view.transform(table[:40]))
+        assert not np.array_equal(valid, view.transform(table[40:]))
+
+
 def test_scikit_learns_compiled_code_takes_the_mapped_arrays(problem):
     _, train, _ = problem.view("codes", 0)
     ExtraTreesClassifier(n_estimators=2).fit(train, problem.y[problem.fold(0).train])

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.data.schema import Column, Schema
-from automl.data.views import fit_view, load_view
+from automl.data.text import Text, read
+from automl.data.views import ArrayView, View, fit_view, load_view
 from automl.errors import ConfigError, DataError, StorageError
 
 DTYPES = {
@@ -50,6 +51,11 @@ def mixed(rows: int = 300, seed: int = 0) -> tuple[pl.DataFrame, Schema]:
     return table, schema_of(**{name: "text" if name == "said" else roles.get(name[0], "numeric") for name in columns})
 
 
+def fitted(kind: str, table: pl.DataFrame, schema: Schema) -> View:
+    """A view fitted with a target of three classes, which only `encoded` looks at."""
+    return fit_view(kind, table, schema, np.arange(table.height) % 3, 3)
+
+
 # Any table
 
 
@@ -83,10 +89,10 @@ any_table = settings(max_examples=60, deadline=None, suppress_health_check=[Heal
 
 
 @any_table
-@given(tables(), st.sampled_from(["codes", "dense"]), st.randoms(use_true_random=False))
+@given(tables(), st.sampled_from(["codes", "encoded", "dense"]), st.randoms(use_true_random=False))
 def test_any_table_becomes_a_sound_array(drawn, kind, random):
     train, test, schema = drawn
-    view = fit_view(kind, train, schema)
+    view = fitted(kind, train, schema)
     both = pl.concat([train, test])
     out = view.transform(both)
 
@@ -124,10 +130,10 @@ def test_dense_keeps_the_order_of_numbers(train, test):
     assert (np.diff(view.transform(pl.DataFrame({"x": sorted(test)}))[:, 0]) >= 0).all()
 
 
-@pytest.mark.parametrize("kind", ["codes", "dense"])
+@pytest.mark.parametrize("kind", ["codes", "encoded", "dense"])
 def test_a_row_is_encoded_alike_in_any_batch(kind, monkeypatch):
     table, schema = mixed(700)
-    view = fit_view(kind, table[:200], schema)
+    view = fitted(kind, table[:200], schema)
     whole = view.transform(table)
     monkeypatch.setattr("automl.data.views._CHUNK_ROWS", 97)
     np.testing.assert_array_equal(view.transform(table), whole)
@@ -135,13 +141,13 @@ def test_a_row_is_encoded_alike_in_any_batch(kind, monkeypatch):
     np.testing.assert_array_equal(np.vstack([view.transform(table[i]) for i in range(30)]), whole[:30])
 
 
-@pytest.mark.parametrize("kind", ["codes", "dense"])
+@pytest.mark.parametrize("kind", ["codes", "encoded", "dense"])
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_few_rows_are_enough(kind, rows):
     table, schema = mixed(50)
-    out = fit_view(kind, table[:rows], schema).transform(table)
+    out = fitted(kind, table[:rows], schema).transform(table)
     assert out.shape[0] == 50
-    assert kind == "codes" or np.isfinite(out).all()
+    assert kind != "dense" or np.isfinite(out).all()
 
 
 def test_columns_missing_in_all_training_rows_are_constant_in_dense():
@@ -159,16 +165,16 @@ def test_columns_missing_in_all_training_rows_are_constant_in_dense():
 def test_roles_that_are_no_features_are_skipped_present_or_not():
     table, schema = mixed(20)
     more = Schema((*schema.columns, Column("id", "id", "string"), Column("k", "constant", "float")), 20)
-    for kind in ("codes", "dense", "frame"):
-        view = fit_view(kind, table.with_columns(id=pl.lit("x")), more)
+    for kind in ("codes", "encoded", "dense", "frame"):
+        view = fitted(kind, table.with_columns(id=pl.lit("x")), more)
         assert len(view.transform(table)) == 20
         assert not {"id", "k"} & set(view.names)
 
 
 def test_a_table_without_features_is_an_array_without_columns():
     table = pl.DataFrame({"id": ["a", "b"]})
-    for kind in ("codes", "dense"):
-        assert fit_view(kind, table, schema_of(id="id")).transform(table).shape == (2, 0)
+    for kind in ("codes", "encoded", "dense", "texts"):
+        assert fitted(kind, table, schema_of(id="id")).transform(table).shape == (2, 0)
 
 
 # What each kind says
@@ -265,8 +271,8 @@ def test_names_never_clash():
 def test_one_row_of_15_columns_takes_less_than_a_millisecond_at_its_best():
     table, schema = mixed(500)
     one = table[3]
-    for kind in ("codes", "dense"):
-        view = fit_view(kind, table, schema)
+    for kind in ("codes", "encoded", "dense"):
+        view = fitted(kind, table, schema)
         assert min(_seconds(lambda view=view: view.transform(one)) for _ in range(30)) < 0.001
 
 
@@ -291,6 +297,32 @@ def test_loading_and_transforming_a_table_without_text_imports_no_scikit_learn(t
         "sys.exit('sklearn' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
+
+
+# What views share
+
+
+@pytest.mark.parametrize("kind", ["codes", "encoded", "dense"])
+def test_texts_that_were_read_before_give_the_same_bits(kind):
+    table, schema = mixed(120)
+    table = table.with_columns(pl.when(pl.col("n0") > 1).then(None).otherwise(pl.col("said")).alias("said"))
+    y = np.arange(120) % 3
+    shared = fitted("texts", table, schema)
+    assert isinstance(shared, ArrayView)
+    texts = [source for source in shared.direct if isinstance(source, Text)]
+    told = read(table, texts, shared.transform(table))
+    view, alone = fit_view(kind, told, schema, y, 3, texts), fit_view(kind, table, schema, y, 3)
+    assert view.names == alone.names
+    assert view.training(told, y).tobytes() == alone.training(table, y).tobytes()
+    assert view.transform(table[:50]).tobytes() == view.transform(told[:50]).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["codes", "dense", "frame"])
+def test_training_rows_are_as_any_where_the_target_plays_no_part(kind):
+    table, schema = mixed(100)
+    view = fitted(kind, table, schema)
+    rows, same = view.training(table, np.arange(100) % 3), view.transform(table)
+    assert rows.equals(same) if kind == "frame" else rows.tobytes() == same.tobytes()
 
 
 # Errors

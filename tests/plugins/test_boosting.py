@@ -235,3 +235,25 @@ def test_lightgbm_learns_from_a_table_smaller_than_its_tuned_leaves():
     X = np.linspace(0, 1, 40, dtype=np.float32).reshape(-1, 1)
     y = (X[:, 0] > 0.5).astype(np.int64)
     assert (build("lightgbm", "binary").fit(X, y).predict(X) == y).mean() > 0.9
+
+
+@each
+def test_a_refit_without_validation_has_the_rounds_that_were_best(name, tables):
+    X, X_test, y, y_test = tables["binary"]
+    model = build(name, "binary", n_estimators=300, learning_rate=0.3).fit(X, y, validation=(X_test, y_test))
+    said = model.refit_params()
+    assert said == {"n_estimators": model.n_estimators_}
+    assert said["n_estimators"] < 300
+    again = clone(model).set_params(**said).fit(np.concatenate([X, X_test]), np.concatenate([y, y_test]))
+    assert again.refit_params() == said
+
+
+@each
+def test_what_scikit_learn_would_refuse_is_refused_in_the_quick_way_too(name, tables):
+    X, X_test, y, _ = tables["binary"]
+    model = build(name, "binary", n_estimators=5).fit(X, y)
+    for wrong in (X_test[:, 1:], X_test[:0], np.where(X_test > 100, np.float32(np.inf), X_test), X_test[0]):
+        with pytest.raises(ValueError, match=r"features|sample|infinity|2D"):
+            model.predict_proba(wrong)
+    np.testing.assert_array_equal(model.predict_proba(X_test), model.predict_proba(X_test.astype(np.float64)))
+    np.testing.assert_array_equal(model.predict_proba(X_test[::2]), model.predict_proba(X_test)[::2])

@@ -7,10 +7,12 @@ import time
 import numpy as np
 import pytest
 from conftest import answer, check_travels, spec_of
+from sklearn import ensemble
 from sklearn.base import clone
 from sklearn.metrics import r2_score, roc_auc_score
 
 import automl_forest
+from automl_forest.trees import Trees
 
 FAMILIES = {family.name: family for family in automl_forest.automl_families()}
 KINDS = ["binary", "multiclass", "regression"]
@@ -110,5 +112,27 @@ def test_the_stored_file_is_small_and_holds_no_code(tables, tmp_path):
     model.save(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["forest.json", "trees.npz"]
     assert json.loads((tmp_path / "forest.json").read_text())["features"] == X.shape[1]
-    nodes = sum(tree.node_count for tree in model.trees_)
+    nodes = model.trees_.counts.sum()
     assert (tmp_path / "trees.npz").stat().st_size < 32 * nodes + 10_000
+
+
+def test_few_rows_and_many_are_answered_alike(tables):
+    for name, kind in itertools.product(FAMILIES, KINDS):
+        X, X_test, y, _ = tables[kind]
+        for trees in (1, 2, 37):
+            model = build(name, kind, n_estimators=trees).fit(X, y)
+            many = np.tile(X_test, (1 + 30_000 // (trees * len(X_test)), 1))
+            wanted = answer(model, many)[: len(X_test)]
+            alone = np.concatenate([answer(model, X_test[i : i + 1]) for i in range(len(X_test))])
+            assert (alone == wanted).all(), (name, kind, trees)
+
+
+def test_joined_trees_answer_as_scikit_learn_does(tables):
+    for kind, own in (("multiclass", ensemble.ExtraTreesClassifier), ("regression", ensemble.RandomForestRegressor)):
+        X, X_test, y, _ = tables[kind]
+        forest = own(25, random_state=0).fit(X, y)
+        shares = kind == "multiclass"
+        wanted = forest.predict_proba(X_test) if shares else forest.predict(X_test)[:, None]
+        joined = Trees.join([tree.tree_ for tree in forest.estimators_])
+        assert len(joined) == 25
+        np.testing.assert_allclose(joined.sums(X_test) / 25, wanted, rtol=1e-12)

@@ -39,3 +39,11 @@ def test_nothing_is_left_once_the_time_is_over():
     budget = Budget(10, clock=clock)
     clock.now += 10
     assert budget.left < 0
+
+
+def test_time_for_refits_is_kept_back():
+    clock = Clock()
+    budget = Budget(60, clock=clock)
+    before = budget.left
+    budget.refits = 7.0
+    assert budget.left == pytest.approx(before - 7)

@@ -130,3 +130,30 @@ def test_after_the_deadline_the_best_so_far_is_returned():
 def test_no_rounds_are_refused():
     with pytest.raises(ConfigError, match=r"search\.ensemble=0"):
         select([np.ones(3)], np.ones(3), RMSE, rounds=0)
+
+
+def test_no_more_members_than_allowed():
+    y = np.random.default_rng(0).normal(size=400)
+    members = [noisy(y, 1, i) for i in range(8)]
+    free = select(members, y, RMSE)
+    assert np.count_nonzero(free) > 3
+    for most in (1, 2, 3):
+        few = select(members, y, RMSE, most=most)
+        assert np.count_nonzero(few) == most
+        assert RMSE.score(y, blend(members, few)) >= RMSE.score(y, blend(members, free))
+    with pytest.raises(ConfigError, match=r"predictor\.members=0"):
+        select(members, y, RMSE, most=0)
+
+
+def test_those_chosen_cost_no_more_than_the_limit():
+    y = np.random.default_rng(0).normal(size=400)
+    members = [noisy(y, scale, i) for i, scale in enumerate([0.5, 1, 1, 1, 1.2])]
+    costs = [5.0, 1.0, 1.0, 1.0, 0.2]
+    for limit in (7.0, 3.0, 2.5, 1.0):
+        weights = select(members, y, RMSE, costs=costs, limit=limit)
+        assert np.dot(weights > 0, costs) <= limit
+        assert weights.sum() == pytest.approx(1)
+    assert select(members, y, RMSE, costs=costs, limit=7.0)[0] > 0
+    assert np.count_nonzero(select(members, y, RMSE, costs=costs, limit=3.0)[1:4]) == 3
+    # Where nothing is cheap enough, the cheapest answers alone.
+    assert select(members, y, RMSE, costs=costs, limit=0.1).tolist() == [0, 0, 0, 0, 1]

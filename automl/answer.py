@@ -1,0 +1,48 @@
+"""The answer: what a predictor makes of the blend of its members, in plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How blended probabilities become calibrated ones, and these a label.
+
+    Attributes
+    ----------
+    temperature : probabilities are raised to its inverse, and sum to 1 again: above 1 they become less sure of
+        themselves (Guo et al. 2017, "On calibration of modern neural networks").
+    weights : one for each class; the label is that of the greatest product of weight and probability. Without any, it
+        is the likeliest. In a binary task, weights (t, 1 - t) make t the threshold of the positive class.
+    """
+
+    temperature: float = 1.0
+    weights: tuple[float, ...] = ()
+
+    def probabilities(self, blended: np.ndarray) -> np.ndarray:
+        """Probabilities (n, C), rows summing to 1, for blended ones that need not."""
+        shares = blended / blended.sum(axis=1, keepdims=True)
+        if self.temperature == 1:
+            return shares
+        # From the greatest down, so that not even a temperature near 0 makes all of a row vanish.
+        shares = (shares / shares.max(axis=1, keepdims=True)) ** (1 / self.temperature)
+        found: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
+        return found
+
+    def weighed(self, probabilities: np.ndarray) -> np.ndarray:
+        """(n, C), whose greatest value in each row is at the code of the label."""
+        return probabilities * np.asarray(self.weights) if self.weights else probabilities
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The answer that `to_dict` wrote."""
+        return cls(data["temperature"], tuple(data["weights"]))

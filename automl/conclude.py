@@ -1,0 +1,97 @@
+"""The end of a run: the last choice of an ensemble, how it answers, its refits, and what was given up for speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from automl.answer import Answer
+from automl.data.problem import Problem
+from automl.keep import Ensemble, rate, save, weigh
+from automl.plan import Plan
+from automl.refit import refit
+from automl.run import Run, Trial
+from automl.search.budget import Budget
+from automl.search.calibrate import calibrate
+from automl.serving import row_seconds
+
+
+def conclude(
+    run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], budget: Budget, *, seconds: float
+) -> None:
+    """Choose the ensemble for good, calibrate it, refit its members where the config says so, and save it.
+
+    Parameters
+    ----------
+    trials : those that ended well.
+    seconds : how long choosing may take; refits have the rest of the budget.
+
+    Raises
+    ------
+    StorageError : no room.
+    """
+    deadline = time.monotonic() + seconds
+    ensemble = weigh(planned, problem, trials, deadline=deadline)
+    answer, predictions = Answer(), ensemble.blended
+    if planned.task.classes:
+        y, weight = problem.validated(problem.y), problem.validated(problem.weight)
+        answer, predictions = calibrate(
+            ensemble.blended, y, planned.metric, weight, seed=planned.config.seed, deadline=deadline + seconds / 2
+        )
+    rate(run, planned, problem, predictions)
+    _tell_answer(run, planned, problem, ensemble, answer)
+    save(run, planned, problem, ensemble.members, answer)
+    said = planned.config.predictor
+    refitted: dict[int, float] = {}
+    if said.refit and run.status != "interrupted" and ensemble.members[0].origin != "baseline":
+        began = budget.spent
+        # The reserve is for choosing and saving, both of which are done once more when the refits are.
+        refitted, failed = refit(planned, problem, ensemble.members, budget.seconds - budget.reserve / 2 - began)
+        run.log("refitted", trials=sorted(refitted), failed=failed, seconds=budget.spent - began)
+        run.notes += [f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()]
+        if refitted:
+            save(run, planned, problem, ensemble.members, answer, refitted.keys())
+    if said.refit or said.members is not None or planned.config.latency is not None:
+        _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
+
+
+def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, answer: Answer) -> None:
+    if answer == Answer():
+        return
+    metric = planned.metric
+    plain = metric.score(problem.validated(problem.y), ensemble.blended, problem.validated(problem.weight))
+    if answer.weights and len(answer.weights) == 2:
+        what = f"a row is {planned.task.classes[1]} from a probability of {answer.weights[0]:.3g} on"
+    elif answer.weights:
+        shown = zip(planned.task.classes, answer.weights, strict=True)
+        what = "the label is by probability times " + ", ".join(f"{share:.3g} ({name})" for name, share in shown)
+    else:
+        what = f"probabilities are calibrated with temperature {answer.temperature:.3g}"
+    run.notes.append(f"{what}: {metric.name} {run.score:.5g}, without {plain:.5g} (out of fold)")
+
+
+def _tell_cost(
+    run: Run,
+    planned: Plan,
+    problem: Problem,
+    trials: Sequence[Trial],
+    ensemble: Ensemble,
+    refitted: dict[int, float],
+    seconds: float,
+) -> None:
+    """What was given up for speed, and what it brought."""
+    metric, members = planned.metric, ensemble.members
+    y, weight = problem.validated(problem.y), problem.validated(problem.weight)
+    full = weigh(planned, problem, trials, deadline=time.monotonic() + seconds, limited=False)
+    costs, besides = row_seconds(planned, problem, members, refitted)
+    besides = besides if ensemble.besides is None else ensemble.besides  # the limit was kept by this measurement
+    total = besides + sum(refitted.get(trial.number, cost) for trial, cost in zip(members, costs, strict=True))
+    many = f"{len(members)} member{'s' * (len(members) > 1)}"
+    if refitted:
+        many += " refitted on all rows" if len(refitted) == len(members) else f", {len(refitted)} refitted on all rows"
+    limit = planned.config.latency
+    over = "" if limit is None or total <= limit else f", more than budget.latency={planned.config.budget.latency}"
+    run.notes.append(
+        f"predictor: {many}; out-of-fold {metric.name} {metric.score(y, ensemble.blended, weight):.5g} against "
+        f"{metric.score(y, full.blended, weight):.5g} of the full ensemble; about {1000 * total:.2g} ms a row{over}"
+    )

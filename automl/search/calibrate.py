@@ -1,0 +1,134 @@
+"""Calibration: a temperature for probabilities or weights for labels, where nested folds prove that they help."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from automl.answer import Answer
+from automl.metrics import Metric
+
+_PARTS = 5
+_ENOUGH = {2: 3000}  # rows from which on a temperature is worth a look, by the number of classes
+_ENOUGH_OF_MANY = 500
+_FEW = 100  # rows, below which no threshold is looked for
+_ROWS = 20_000  # of more rows, so many are looked at
+_THRESHOLDS = 100
+_POWERS = np.linspace(0, 1.5, 16)
+_STEPS = np.exp(np.linspace(-0.9, 0.9, 7))
+_CLASSES = 20  # up to so many classes each has a weight of its own
+
+
+def calibrate(
+    blended: np.ndarray,
+    y: np.ndarray,
+    metric: Metric,
+    weight: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    deadline: float = math.inf,
+) -> tuple[Answer, np.ndarray]:
+    """The answer that is best by the metric, and out-of-fold predictions (n, C) that score as it may be expected to.
+
+    For a metric of probabilities it is a temperature, for one of labels the weights of the classes, which in a binary
+    task are a threshold. The rows are dealt into 5 parts, and on each is used what was learned from the other four.
+    Only if that scores better than nothing at all, by more than the standard error of the gain over the parts, is it
+    learned from all rows and used; the predictions that come back are then those of the parts, so their score is not
+    that of numbers tuned on the same rows.
+
+    Parameters
+    ----------
+    blended : out-of-fold probabilities (n, C) of the ensemble.
+    y : codes (n,).
+    weight : sample weights (n,), or None.
+    deadline : the moment of `time.monotonic` after which nothing more is tried, and the answer is as it was.
+    """
+    plain = Answer()
+    n, classes = blended.shape
+    shares = plain.probabilities(blended)
+    least = _FEW if metric.takes == "labels" else _ENOUGH.get(classes, _ENOUGH_OF_MANY)
+    if n < least or metric.takes == "value":
+        return plain, blended
+    learn = _weights if metric.takes == "labels" else _temperature
+    part = _deal(y, np.random.default_rng(seed))
+    nested, gains = np.empty_like(shares), []
+    for i in range(_PARTS):
+        if time.monotonic() > deadline:
+            return plain, blended
+        rows, held = _some(np.flatnonzero(part != i), seed), part == i
+        answer = learn(shares[rows], y[rows], metric, None if weight is None else weight[rows])
+        nested[held] = _given(answer, shares[held])
+        there = None if weight is None else weight[held]
+        gains.append(_loss(metric, y[held], shares[held], there) - _loss(metric, y[held], nested[held], there))
+    gain = _loss(metric, y, shares, weight) - _loss(metric, y, nested, weight)
+    error = float(np.std(gains, ddof=1)) / math.sqrt(_PARTS)
+    if not gain > max(error, 1e-12) or time.monotonic() > deadline:
+        return plain, blended
+    rows = _some(np.arange(n), seed)
+    return learn(shares[rows], y[rows], metric, None if weight is None else weight[rows]), nested
+
+
+def _given(answer: Answer, shares: np.ndarray) -> np.ndarray:
+    """What a metric is to see of an answer: the calibrated probabilities, or what gives its labels."""
+    return answer.weighed(answer.probabilities(shares))
+
+
+def _temperature(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:
+    from scipy.optimize import minimize_scalar
+
+    def loss(log: float) -> float:
+        return _loss(metric, y, Answer(math.exp(log)).probabilities(shares), weight)
+
+    found = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded", options={"xatol": 0.01})
+    return Answer(math.exp(float(found.x))) if found.fun < loss(0.0) else Answer()
+
+
+def _weights(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:
+    def loss(weights: np.ndarray) -> float:
+        return _loss(metric, y, shares * weights, weight)
+
+    if shares.shape[1] == 2:
+        return _threshold(shares[:, 1], loss)
+    frequency = np.maximum(np.bincount(y, weights=weight, minlength=shares.shape[1]), 1)
+    # One number first: how much the rare classes are helped. It has little room to learn the rows by heart.
+    tried = [(frequency / frequency.max()) ** -power for power in _POWERS]
+    best = min(tried, key=loss)
+    if shares.shape[1] <= _CLASSES:
+        lowest = loss(best)
+        for c in range(shares.shape[1]):
+            for step in _STEPS:
+                changed = best.copy()
+                changed[c] *= step
+                if (now := loss(changed)) < lowest:
+                    best, lowest = changed, now
+    return Answer(weights=tuple((best / best.sum()).tolist()))
+
+
+def _threshold(positive: np.ndarray, loss: Callable[[np.ndarray], float]) -> Answer:
+    """The threshold in the middle of the best stretch: losses are averaged over neighbours, for one is noisy."""
+    tried = np.unique(np.append(np.quantile(positive, np.linspace(0.005, 0.995, _THRESHOLDS)), 0.5))
+    losses = np.array([loss(np.array([t, 1 - t])) for t in tried])
+    reach = min(2, (len(tried) - 1) // 2)
+    padded = np.pad(losses, reach, mode="edge")
+    smooth = np.array([padded[i : i + 2 * reach + 1].mean() for i in range(len(tried))])
+    best = float(tried[int(np.argmin(smooth))])
+    return Answer(weights=(best, 1 - best))
+
+
+def _deal(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The part (n,) of each row, dealt evenly within its class."""
+    part = np.empty(len(y), np.int64)
+    part[np.lexsort((rng.random(len(y)), y))] = np.arange(len(y)) % _PARTS
+    return part
+
+
+def _some(rows: np.ndarray, seed: int) -> np.ndarray:
+    return rows if len(rows) <= _ROWS else np.sort(np.random.default_rng(seed).choice(rows, _ROWS, replace=False))
+
+
+def _loss(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    loss = metric.loss(metric.score(y, prediction, weight))
+    return loss if math.isfinite(loss) else math.inf

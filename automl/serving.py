@@ -1,0 +1,66 @@
+"""Serving: the models that answer for a trial, and what they take for a row."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from functools import partial
+from pathlib import Path
+
+from automl.clock import call_seconds
+from automl.data.problem import Problem
+from automl.data.split import Split
+from automl.data.views import load_view
+from automl.family import Family
+from automl.plan import Plan
+from automl.run import Trial
+
+_MARGIN = 1.3  # of what refits are expected to take
+_START = 1.5  # seconds for the workers of the refits to start
+
+
+def serving_folds(split: Split) -> list[int]:
+    """The folds whose models predict: all of them, bagged; of a split over time the last one, which knows the most."""
+    return [len(split.folds) - 1] if split.kind == "time" else list(range(len(split.folds)))
+
+
+def can_refit(family: Family) -> bool:
+    """Whether it can learn from all rows: it needs none for validation, or can say how to do without."""
+    return "validation" not in family.can or "refit" in family.can
+
+
+def row_seconds(
+    planned: Plan, problem: Problem, trials: Sequence[Trial], refitted: Container[int] | None = None
+) -> tuple[list[float], float]:
+    """What each trial takes for a row as a member, and what a row takes besides: types and views.
+
+    `refitted` are the numbers of those that answer by one model; None for those that are going to be, by the config.
+    """
+    folds = len(serving_folds(planned.split))
+    families = [planned.registry.families[trial.family] for trial in trials]
+    if refitted is None:
+        refits = planned.config.predictor.refit
+        refitted = {t.number for t, family in zip(trials, families, strict=True) if refits and can_refit(family)}
+    models = [1 if trial.number in refitted else folds for trial in trials]
+    costs = [n * (trial.row_seconds or 0.0) for n, trial in zip(models, trials, strict=True)]
+    row = problem.table[:1]
+    besides = call_seconds(partial(problem.schema.apply, row))
+    eaten: dict[Path, int] = {}  # views of the first fold -> the folds that have one like it
+    for trial, family, n in zip(trials, families, models, strict=True):
+        folder = problem.view_folder(family.eats, 0, trial.rows)
+        eaten[folder] = max(n, eaten.get(folder, 0))
+    for folder, n in eaten.items():
+        besides += n * call_seconds(partial(load_view(folder).transform, row))
+    return costs, besides
+
+
+def refit_seconds(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> float:
+    """What it will take to fit members once more on all rows, by what their folds took; 0 if none is to be."""
+    if not planned.config.predictor.refit:
+        return 0.0
+    grown = len(problem.y) / max(1, len(problem.fold(0).train))
+    each = [
+        grown * trial.fit_seconds / len(trial.folds)
+        for trial in trials
+        if trial.folds and can_refit(planned.registry.families[trial.family])
+    ]
+    return _START + _MARGIN * max(sum(each) / planned.slots, *each) if each else 0.0
