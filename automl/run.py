@@ -142,6 +142,8 @@ class Run:
         if earlier.status == "finished":
             raise StorageError(f"run {self.folder} has finished: there is nothing to resume; choose another run.dir=")
         mine, its = plain(self.config), plain(earlier.config)
+        for one, other in ((mine, its), (its, mine)):  # a plugin may have been installed or removed since
+            one["family"] = {name: said for name, said in one["family"].items() if name in other["family"]}
         if others := [key for key in mine if key not in ("budget", "run") and mine[key] != its[key]]:
             raise ConfigError(
                 f"run.resume: {others[0]} is {mine[others[0]]!r} and was {its[others[0]]!r} in {self.folder}; "

@@ -144,7 +144,7 @@ def test_lines_say_what_was_inferred_each_trial_the_leaderboard_and_what_to_do_n
         r"target   y: binary, .*",
         r"metric   roc_auc ↑ \(chosen for the task\)",
         r"split    holdout: .*",
-        r"families logistic",
+        r"families logistic, discriminant",
         r"\[ *\d+\.\ds\] baseline-0 +ok roc_auc 0\.5",
         r"\[ *\d+\.\ds\] logistic-1 +ok roc_auc 0\.\d+",
         r"trial +roc_auc ↑ +95% interval +vs baseline +fit s +row ms +MB +weight +status *",
@@ -185,7 +185,7 @@ def test_a_terminal_gets_a_live_line_and_failures_leave_a_mark(unruly):
         "run.progress=auto",
         "run.dir=out",
         "families=[linear,unruly]",
-        "budget.trials=2",
+        "budget.trials=3",
         "plugins.allow=null",
     ]
     config = compose(["data=iris", *overrides, "++family.unruly.params={mode: raise}"])

@@ -208,7 +208,7 @@ def test_leaderboard_trials_and_score(fitted):
 def test_a_family_that_fails_is_listed_and_the_run_goes_on(unruly):
     model = AutoMLClassifier(
         families=["unruly", "linear"],
-        overrides=["executor=inprocess", "budget.trials=2", "split=holdout", "family.unruly.params.mode=raise"],
+        overrides=["executor=inprocess", "budget.trials=3", "split=holdout", "family.unruly.params.mode=raise"],
     ).fit(X, Y)
     assert [(t.family, t.status, t.reason) for t in model.failures_] == [
         ("unruly", "failed", "ValueError: I will not learn this")

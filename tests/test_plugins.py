@@ -141,7 +141,7 @@ def test_a_listener_that_raises_is_named_and_the_others_hear(install_plugin):
 def test_families_are_chosen_by_their_name_or_their_plugins():
     registry = loaded()
     assert {f.plugin for f in registry.select(["boosting"], "binary")} == {"boosting"}
-    assert [f.name for f in registry.select(["linear"], "binary")] == ["logistic"]
+    assert [f.name for f in registry.select(["linear"], "binary")] == ["logistic", "discriminant"]
     with pytest.raises(ConfigError, match="did you mean 'boosting'"):
         registry.select(["bosting"], "binary")
     with pytest.raises(ConfigError, match="at least one"):

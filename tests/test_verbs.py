@@ -62,7 +62,7 @@ def test_leaderboard_and_show_of_a_run(automl, run_dir):
         board, shown = automl("leaderboard", run_dir), automl("show", run_dir)
     for said in (board, shown):
         assert re.search(r"^trial +roc_auc ↑ +95% interval", said, re.MULTILINE)
-        assert {"logistic-1", "logistic-2", "baseline-0"} <= set(said.split())
+        assert {"logistic-1", "discriminant-2", "baseline-0"} <= set(said.split())
     assert "target   y: binary" in shown
     assert "next:" in shown
 
