@@ -27,7 +27,7 @@ from automl.errors import ConfigError, DataError, DataWarning
 from automl.fit import fit
 from automl.plan import cores
 from automl.plugins import installed
-from automl.predictor import load
+from automl.predictor import opened
 from automl.task import infer_kind
 
 
@@ -120,7 +120,7 @@ class AutoML(BaseEstimator):
         table, labels = _inputs(config, X, y)
         run = fit(config, table, target=labels, weight=sample_weight, groups=groups)
         self.run_dir_ = run.folder
-        self.predictor_ = load(run.folder)
+        self.predictor_ = opened(run.folder)  # to read the models would take time of the budget
         self.predictor_.holds = self._temporary
         self.trials_ = run.trials
         self.failures_ = [t for t in run.trials if t.status not in ("ok", "pruned", "unfinished")]

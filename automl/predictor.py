@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from automl.data.read import read
 from automl.data.schema import Schema
 from automl.data.views import View, load_view
 from automl.errors import AutoMLError, ConfigError, DataError, DataWarning, StorageError, nearest
-from automl.family import predict
+from automl.family import Family, predict
 from automl.metrics import resolve
 from automl.plugins import Registry, installed
 from automl.task import Task
@@ -48,7 +49,6 @@ class Predictor:
     ----------
     task : what it predicts; `classes_` are the labels in the order of the probability columns.
     schema : the columns that it wants.
-    members : its models.
     answer : what it makes of their blend: a temperature, and weights of the classes or a threshold.
     facts : the score at fit, its interval, the rows, the seed, versions and the time.
     folder : where it lies. A pickle of a predictor holds the files in it, and they are checked again when it is loaded.
@@ -65,11 +65,18 @@ class Predictor:
         self.answer = Answer.from_dict(manifest["answer"]) if "answer" in manifest else Answer()
         self._registry = registry
         self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
-        self.members = [self._load(member) for member in manifest["members"]]
-        if not self.members or not {member.view for member in self.members} <= self._views.keys():
+        self._said: list[Mapping[str, Any]] = manifest["members"]
+        if not self._said or not {member["view"] for member in self._said} <= self._views.keys():
             raise StorageError(
                 f"{folder / MANIFEST} is damaged: a member or its view is missing; copy the folder again"
             )
+        for member in self._said:
+            self._family(member)
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """Its models, read from the folder when they are first asked for."""
+        return [self._load(member) for member in self._said]
 
     @property
     def classes_(self) -> np.ndarray:
@@ -193,7 +200,7 @@ class Predictor:
             total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
         return np.asarray(total)
 
-    def _load(self, member: Mapping[str, Any]) -> Member:
+    def _family(self, member: Mapping[str, Any]) -> Family:
         name, plugin = member["family"], member["plugin"]
         if name not in self._registry.families:
             raise ConfigError(
@@ -206,6 +213,10 @@ class Predictor:
                 f"the predictor has a {family.name} model, which needs {', '.join(family.missing)}: "
                 f"pip install 'automl[{family.plugin}]'"
             )
+        return family
+
+    def _load(self, member: Mapping[str, Any]) -> Member:
+        family = self._family(member)
         try:
             estimator = load_model(family, self.task.kind, self.folder / "members" / member["name"])
         except AutoMLError:
@@ -231,6 +242,13 @@ def load(path: str | Path) -> Predictor:
     RefusedError : a file was changed, or holds types that are not trusted.
     ConfigError : a family of the predictor is not installed.
     """
+    predictor = opened(path)
+    predictor.members  # noqa: B018  # read now, for a first answer as quick as any
+    return predictor
+
+
+def opened(path: str | Path) -> Predictor:
+    """As `load`, but the models are read when there is something to predict."""
     folder = Path(path)
     if not folder.exists():
         beside = [str(p) for p in folder.parent.iterdir()] if folder.parent.is_dir() else []

@@ -374,3 +374,11 @@ def test_config_is_a_file_or_a_mapping_and_parameters_win(here):
         assert (found.seed, found.metric, found.budget.time) == (5, "accuracy", "40s")
     overridden = AutoML(config=said, metric="accuracy", overrides=["metric=log_loss"], output_dir="last").fit(X, Y)
     assert overridden.predictor_.task.metric == "log_loss"
+
+
+def test_models_are_read_when_there_is_something_to_predict():
+    """Reading them takes time, which is not the search's to spend."""
+    model = quick().fit(X, Y)
+    assert "members" not in vars(model.predictor_)
+    model.predict(X[:2])
+    assert "members" in vars(model.predictor_)

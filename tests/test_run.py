@@ -233,11 +233,11 @@ def test_trials_that_raise_die_or_hang_are_rows_with_a_reason_and_the_run_ends_o
 
 def test_a_run_of_nothing_but_hanging_trials_ends_on_time_with_the_baseline(tmp_path, unruly):
     overrides = ["executor=local", "families=[unruly]", "++family.unruly.params={mode: hang}", "split=holdout"]
-    config = compose(["data=iris", f"run.dir='{tmp_path}/run'", "budget=6s", *overrides])
+    config = compose(["data=iris", f"run.dir='{tmp_path}/run'", "budget=12s", *overrides])
     with pytest.raises(NoModelError, match="is the baseline"):
         fit(config)
     run = Run.open(tmp_path / "run")
-    assert run.seconds < 8
+    assert run.seconds <= 1.02 * 12 + 1
     assert run.trials[0].status == "ok"
     assert {member.family for member in load(run.folder).members} == {"baseline"}
 

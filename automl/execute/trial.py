@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from automl.artifact import save_model, written_whole
 from automl.clock import call_seconds
@@ -35,7 +36,8 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     ``row_seconds`` (one row through the model alone), ``size`` in bytes and ``notes`` on what its view capped.
     """
     try:
-        return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
+        with threadpool_limits(job["threads"]):
+            return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
     except Exception as error:  # a family is somebody else's code: its trouble is a row of the leaderboard
         return {"id": job["id"], "status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
 

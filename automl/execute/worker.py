@@ -18,7 +18,6 @@ def main() -> None:
     outcomes = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries may print; the pipe to the driver is for outcomes only
     import sklearn.dummy  # noqa: F401  what every trial needs, while the driver still reads the data
-    from threadpoolctl import threadpool_limits
 
     from automl.data.problem import Problem
     from automl.execute.trial import evaluate
@@ -31,9 +30,7 @@ def main() -> None:
     outcomes.write(json.dumps({"id": None, "status": "ready"}) + "\n")
     for line in sys.stdin:
         job = json.loads(line)
-        with threadpool_limits(job["threads"]):
-            outcome = evaluate(job, problem)
-        outcomes.write(json.dumps(outcome) + "\n")
+        outcomes.write(json.dumps(evaluate(job, problem)) + "\n")
 
 
 def die_with_parent(driver: int) -> None:
