@@ -76,7 +76,7 @@ def test_one_worker_lives_through_everything_a_trial_may_do(work):
 def test_closing_leaves_no_process(work):
     executor = LocalExecutor(work, slots=2, threads=1, memory=None)
     executor.submit(job("hang", 0))
-    pids = [worker.process.pid for worker in executor._workers]
+    pids = [worker.pid for worker in executor._workers]
     executor.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
@@ -91,7 +91,7 @@ def test_workers_die_with_a_driver_that_is_killed(work):
         executor = LocalExecutor(Path({str(work)!r}), slots=1, threads=1, memory=None)
         executor.submit({job("hang")!r})
         executor.wait(4.0)
-        print(executor._workers[0].process.pid, flush=True)
+        print(executor._workers[0].pid, flush=True)
         time.sleep(3600)
         """
     )
