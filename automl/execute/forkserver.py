@@ -42,6 +42,11 @@ class ForkServer:
         self._ended: dict[int, int] = {}  # process -> exit code, negative for a signal
         self._asked = 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked for workers."""
+        return self.process.poll() is None
+
     def fork(self, stdin: int, stdout: int) -> int:
         """Ask for a worker that reads jobs from one file descriptor and writes outcomes to the other; its number.
 
@@ -70,8 +75,9 @@ class ForkServer:
         """End a worker and whatever it started, and wait until it has ended."""
         pid = self.pid(number)
         if pid is not None and pid not in self._ended:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            for kill in (os.killpg, os.kill):  # it has no group of its own yet if it was forked just now
+                with suppress(ProcessLookupError):
+                    kill(pid, signal.SIGKILL)
         self.wait(number)
 
     def close(self) -> None:

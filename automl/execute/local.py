@@ -31,7 +31,7 @@ class LocalExecutor:
         self.slots = slots
         self._folder, self._memory = folder, memory
         self._selector = selectors.DefaultSelector()
-        self._own = None if _WARM else ForkServer()
+        self._server = _WARM[-1] if _WARM else ForkServer()
         self._workers = [self._start() for _ in range(slots)]
 
     @classmethod
@@ -64,8 +64,8 @@ class LocalExecutor:
         for worker in self._workers:
             self._stop(worker)
         self._selector.close()
-        if self._own is not None:
-            self._own.close()
+        if self._server not in _WARM:
+            self._server.close()
 
     def _read(self, seconds: float) -> list[dict[str, Any]]:
         outcomes = []
@@ -101,7 +101,9 @@ class LocalExecutor:
         return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._own or _WARM[-1])
+        if not self._server.alive:
+            self._server = ForkServer()
+        worker = _Worker(self._server)
         worker.tell(str(self._folder))
         self._selector.register(worker.outcomes, selectors.EVENT_READ, worker)
         return worker
