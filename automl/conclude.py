@@ -65,6 +65,8 @@ def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, 
     elif answer.weights:
         shown = zip(planned.task.classes, answer.weights, strict=True)
         what = "the label is by probability times " + ", ".join(f"{share:.3g} ({name})" for name, share in shown)
+    elif answer.curve:
+        what = f"probabilities are calibrated by a curve of {len(answer.curve)} points"
     else:
         what = f"probabilities are calibrated with temperature {answer.temperature:.3g}"
     run.notes.append(f"{what}: {metric.name} {run.score:.5g}, without {plain:.5g} (out of fold)")

@@ -62,7 +62,7 @@ class Predictor:
         features = {column.name for column in self.schema.features}
         self._aside = [name for name in (self.task.target, *manifest["aside"]) if name not in features]
         self.facts: dict[str, Any] = dict(manifest["facts"])
-        self.answer = Answer.from_dict(manifest["answer"]) if "answer" in manifest else Answer()
+        self.answer = Answer.from_dict(manifest["answer"])
         self._registry = registry
         self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
         self._said: list[Mapping[str, Any]] = manifest["members"]

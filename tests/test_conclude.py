@@ -211,16 +211,3 @@ def test_a_threshold_is_kept_with_the_predictor_and_its_score_is_honest(tmp_path
     assert scores["f1"] > metric.score(truth, proba)
     assert run.low < scores["f1"] < run.high
     assert f"a row is yes from a probability of {threshold:.3g} on: f1 {run.score:.5g}, without" in run.notes[-1]
-
-
-def test_a_predictor_of_an_earlier_version_answers_as_it_did(tmp_path):
-    run = run_of(
-        tmp_path / "run", load_diabetes(as_frame=True).frame, "target=target", "families=[ridge]", "budget.trials=1"
-    )
-    manifest = run.folder / "model" / "manifest.json"
-    content = json.loads(manifest.read_text())
-    assert content.pop("answer") == {"temperature": 1.0, "weights": []}
-    rows = load_diabetes(as_frame=True).data
-    wanted = load(run.folder).predict(rows)
-    manifest.write_text(json.dumps(content))
-    np.testing.assert_array_equal(load(run.folder).predict(rows), wanted)
