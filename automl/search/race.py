@@ -82,10 +82,10 @@ class Race:
         self.why = ""
         self.notes: list[str] = []
         self._search, self._seed, self._threads, self._report, self._keep = search, seed, threads, report, keep
-        self._baseline = Candidate(baseline, specs[baseline].candidates[0]) if baseline else None
         racing = {name: spec for name, spec in specs.items() if name != baseline}
         rows = len(problem.fold(0).train)
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
+        self._baseline = Candidate(baseline, specs[baseline].candidates[0], rungs[0]) if baseline else None
         self._proposer = Proposer(racing, sampler=search.sampler, portfolio=search.portfolio, seed=seed, rungs=rungs)
         outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
         self._costs = Costs(
