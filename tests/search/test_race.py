@@ -361,7 +361,7 @@ def test_candidates_begin_on_few_rows_and_the_best_third_goes_on_to_all(problems
         (0.9, 5, "portfolio"),
         (0.2, None, "promotion"),
     ]
-    assert [job["rows"] for job in executor.jobs] == [5, 5, 5, 5, None], (
+    assert [job["rows"] for job in executor.jobs] == [5, 5, 5, 5, None], "the baseline begins as the others do"
         "the baseline needs no more rows than others begin on"
     )
 
