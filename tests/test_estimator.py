@@ -191,7 +191,7 @@ def test_leaderboard_trials_and_score(fitted):
     board = fitted.leaderboard()
     assert isinstance(board, pd.DataFrame)
     assert list(board.columns) == [
-        *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "row_ms", "size_mb"),
+        *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "latency_ms", "size_mb"),
         *("status", "reason", "weight", "origin", "params"),
     ]
     assert len(board) == len(fitted.trials_) == 2

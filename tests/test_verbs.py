@@ -70,7 +70,7 @@ def test_leaderboard_and_show_of_a_run(automl, run_dir):
 def test_leaderboard_as_csv_has_every_column(automl, run_dir):
     table = pl.read_csv(automl("leaderboard", run_dir, "--csv").encode())
     assert table.height == 3
-    assert {"trial", "score", "low", "high", "gain", "row_ms", "status", "reason", "params"} <= set(table.columns)
+    assert {"trial", "score", "low", "high", "gain", "latency_ms", "status", "reason", "params"} <= set(table.columns)
     assert table["score"].to_list() == sorted(table["score"], reverse=True)
 
 
