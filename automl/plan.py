@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from automl.bounds import written
 from automl.compose import registry_for, shipped_family
 from automl.config import Config, SplitConf
 from automl.data.check import Finding
@@ -22,7 +23,7 @@ from automl.family import Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
 from automl.search.cost import prior
-from automl.search.study import SAMPLERS
+from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
 
 _SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and fits run side by side instead
@@ -66,6 +67,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     ConfigError, DataError : what is wrong, where, and what would fix it.
     """
     registry = registry_for(plugins=config.plugins)
+    check_sampler(config.search.sampler, config.search.objectives)
     table = read(_source(config, source), registry.readers)
     notes: list[str] = []
     if target is not None:
@@ -95,11 +97,6 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         raise ConfigError(
             f"executor.kind={config.executor.kind}: unknown{nearest(config.executor.kind, registry.executors)} "
             f"Known: {', '.join(registry.executors)}"
-        )
-    if config.search.sampler not in SAMPLERS:
-        raise ConfigError(
-            f"search.sampler={config.search.sampler}: unknown{nearest(config.search.sampler, SAMPLERS)} "
-            f"Known: {', '.join(SAMPLERS)}"
         )
     racing = {family.name: family for family in families}
     if baseline:
@@ -371,6 +368,8 @@ def _facts(
         "split": f"{split.kind}: {split.why}",
         "families": ", ".join(name for name in families if name != baseline) or str(baseline),
     }
+    if config.bounds:
+        facts["bounds"] = written(config.bounds)
     if task.kind == "binary":
         facts["target"] += f", positive {task.classes[1]}"
     if left_out:

@@ -191,12 +191,15 @@ def test_leaderboard_trials_and_score(fitted):
     board = fitted.leaderboard()
     assert isinstance(board, pd.DataFrame)
     assert list(board.columns) == [
-        *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "row_ms", "size_mb"),
+        *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "latency_ms", "size_mb"),
         *("status", "reason", "weight", "origin", "params"),
     ]
     assert len(board) == len(fitted.trials_) == 2
     assert board["trial"][0] == "logistic-1"
     assert board["score"][0] > board["score"][1] == 0.5
+    front = fitted.leaderboard(pareto=True)
+    assert list(front.columns) == list(board.columns)
+    assert front["trial"][0] == "logistic-1"
     assert board["weight"].sum() == pytest.approx(1)
     low, high = fitted.interval_
     assert low < fitted.score_ < high

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from automl.bounds import broken, excess
 from automl.config import SearchConf
 from automl.data.problem import Problem
 from automl.execute import Executor
@@ -27,6 +28,7 @@ _GRACE = 2.0  # seconds beyond the allowance of its trial after which a job is k
 _SHARE, _FEW = 0.25, 4  # of the time left, for one trial, while few trials have a result
 _LATER = 0.5  # and when more have
 _MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
+_DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
 _LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
 _LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
 
@@ -56,6 +58,8 @@ class Race:
     executor : where jobs run; `threads`: the cores that a job may use.
     budget : what may be spent.
     report : called with each trial when it begins and when it has ended.
+    bounds : upper bounds on the costs of a trial, by name; one that breaks them says so and is told to the sampler.
+    models : family -> how many models answer for a trial of it in a predictor; one a fold where it is not said.
     keep : called with the trials that ended well so far, to keep the best ensemble of them; gives its loss. It is
         called at once for the first two, and then when that costs little beside the time since the last call.
     earlier : the trials of this race before it was cut off, in order. Those that had ended are not run again; those
@@ -74,6 +78,8 @@ class Race:
         threads: int,
         budget: Budget,
         report: Callable[[Trial], None],
+        bounds: Mapping[str, float] | None = None,
+        models: Mapping[str, int] | None = None,
         keep: Callable[[list[Trial]], float] = lambda trials: math.nan,
         earlier: Sequence[Trial] = (),
     ) -> None:
@@ -82,11 +88,20 @@ class Race:
         self.why = ""
         self.notes: list[str] = []
         self._search, self._seed, self._threads, self._report, self._keep = search, seed, threads, report, keep
+        self._bounds, self._models = bounds or {}, models or {}
+        self._others = [name for name in search.objectives if name != "loss"]
         racing = {name: spec for name, spec in specs.items() if name != baseline}
         rows = len(problem.fold(0).train)
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
         self._baseline = Candidate(baseline, specs[baseline].candidates[0], rungs[0]) if baseline else None
-        self._proposer = Proposer(racing, sampler=search.sampler, portfolio=search.portfolio, seed=seed, rungs=rungs)
+        self._proposer = Proposer(
+            racing,
+            sampler=search.sampler,
+            portfolio=search.portfolio,
+            seed=seed,
+            rungs=rungs,
+            objectives=1 + len(self._others),
+        )
         outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
         self._costs = Costs(
             {name: spec.cost for name, spec in racing.items()},
@@ -121,6 +136,7 @@ class Race:
         for entry in list(self._entries.values()):
             done = f"{len(entry.scores)} of {self.problem.folds} folds were done at the end of the run"
             self._end(entry, "unfinished", f"{done}: {self.why}")
+        self.notes += self._proposer.notes
         return self.trials
 
     # What runs next
@@ -170,7 +186,9 @@ class Race:
                 dear.append(family)
             return fits
 
-        proposal = self._proposer.next(affordable)
+        # What a draw may take must not depend on the clock where the number of trials is to decide.
+        within = self.budget.left * (_DRAW if self.budget.trials is None else 1.0)
+        proposal = self._proposer.next(affordable, within)
         if proposal is None:
             self.why = "no further trial fits into the time left" if dear else "every candidate was tried"
             return None
@@ -181,6 +199,7 @@ class Race:
 
     def _begin(self, trial: Trial) -> _Entry:
         candidate = Candidate(trial.family, trial.params, trial.rows)
+        trial.models = self._models.get(trial.family, self.problem.folds)
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
         left = self.budget.left * self._side_by_side
@@ -258,7 +277,7 @@ class Race:
             self._end(entry, "failed", f"{metric.name} on its validation rows is not a number")
             return
         trial.low, trial.high = interval(metric, y, predictions, weight, seed=self._seed)
-        self._end(entry, "ok", "")
+        self._end(entry, "ok", broken(trial.costs, self._bounds))
 
     def _hopeless(self, entry: _Entry) -> str:
         trial = entry.trial
@@ -295,8 +314,12 @@ class Race:
                 if trial.origin == "baseline":
                     continue
                 seen = float(np.mean(trial.folds)) if trial.status == "pruned" else trial.score
+                loss = None if seen is None else self.problem.metric.loss(seen)
                 cost = 1.0 if self.budget.trials is not None else max(trial.fit_seconds, 1e-3)
-                self._proposer.tell(candidate, None if seen is None else self.problem.metric.loss(seen), cost)
+                costs = trial.costs
+                costs["fit_seconds"] *= self.problem.folds / max(1, len(trial.folds))
+                others = [costs[name] for name in self._others]
+                self._proposer.tell(candidate, loss, cost, others, excess(costs, self._bounds))
 
     def _restore(self, trial: Trial) -> None:
         candidate = Candidate(trial.family, trial.params, trial.rows)
@@ -308,6 +331,8 @@ class Race:
         if trial.status == "running":
             self._begin(Trial(trial.number, trial.family, trial.params, trial.origin, rows=trial.rows))
             return
+        if trial.status == "ok":
+            trial.reason = broken(trial.costs, self._bounds)  # budget.latency may be another than it was
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
         if trial.folds:
