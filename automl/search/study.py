@@ -74,6 +74,8 @@ def _nsga2(seed: int) -> Any:
 
 
 def _gp(seed: int) -> Any:
+    import scipy.optimize  # noqa: F401
+    import torch  # noqa: F401  threads can be limited of what is imported: the first draw would do that
     from optuna.samplers import GPSampler
 
     return GPSampler(seed=seed, n_startup_trials=8, independent_sampler=_tpe(seed), warn_independent_sampling=False)
