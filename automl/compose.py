@@ -179,7 +179,7 @@ def _whole_families(name: str) -> set[str]:
     return {family for family, said in families.items() if isinstance(said, Mapping) and wanted <= set(said)}
 
 
-_OPEN = re.compile(r"(family\.\w+\.(params|space)|data\.roles)\.")
+_OPEN = re.compile(r"family\.\w+\.(params|space)\.|data\.(roles|monotone)[.=]")
 _BOUND = re.compile(r"(\+*constraint\.\w+)\s*([<>]=?)\s*(.*)")
 _DIMENSION = re.compile(r"(\+*family\.\w+\.space\.\w+=\{)(\s*(int|float|choice)\s*:(?!\s*null).*)", re.DOTALL)
 

@@ -34,6 +34,13 @@ class DataConf:
     )
     drop: list[str] = field(default_factory=list, metadata={"doc": "columns to leave out"})
     missing: list[str] = field(default_factory=list, metadata={"doc": "further spellings of a missing value"})
+    monotone: dict[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "numeric column: increasing or decreasing, how predictions must go with it, all else being equal; "
+            "only families that can keep to it race"
+        },
+    )
 
 
 @dataclass

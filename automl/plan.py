@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,10 +89,13 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     task = Task(kind, name, metric.name, classes, why)
     y = task.encode(labels)
 
-    schema = Schema.infer(table, roles=config.data.roles, drop=config.data.drop, missing=config.data.missing)
+    known = config.data
+    schema = Schema.infer(table, roles=known.roles, drop=known.drop, missing=known.missing, monotone=known.monotone)
     typed, _ = schema.apply(table)
     families = registry.select(config.families, kind)
     baseline = _baseline(config, registry, kind)
+    if schema.monotone:
+        families, baseline = _obedient(families, baseline, registry, kind, notes)
     if config.executor.kind not in registry.executors:
         raise ConfigError(
             f"executor.kind={config.executor.kind}: unknown{nearest(config.executor.kind, registry.executors)} "
@@ -149,6 +152,31 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         facts,
         [*notes, *schema.notes],
     )
+
+
+def _obedient(
+    families: Sequence[Family], baseline: str | None, registry: Registry, kind: str, notes: list[str]
+) -> tuple[list[Family], str | None]:
+    """The families that keep predictions monotone, and the baseline if it does."""
+    if kind == "multiclass":
+        raise ConfigError(
+            "data.monotone: wants a quantity or two classes to predict, and the target has more; say task=regression "
+            "if they are numbers, or leave data.monotone out"
+        )
+    able = [family for family in families if "monotone" in family.can]
+    unable = [family.name for family in families if family not in able]
+    if all(family.name == baseline for family in able):
+        known = [f.name for f in registry.families.values() if "monotone" in f.can and f.name != baseline]
+        raise ConfigError(
+            f"data.monotone: {', '.join(unable)} cannot keep to it, and no other family may race. "
+            f"Families that can: {', '.join(known) or 'none is installed'}"
+        )
+    if baseline and "monotone" not in registry.families[baseline].can:
+        unable.append(f"the baseline {baseline}")
+        baseline = None
+    if unable:
+        notes.append(f"{', '.join(unable)} cannot keep to data.monotone and will not race")
+    return able, baseline
 
 
 def _suited(
@@ -370,6 +398,8 @@ def _facts(
     }
     if config.bounds:
         facts["bounds"] = written(config.bounds)
+    if schema.monotone:
+        facts["monotone"] = ", ".join(f"{c.name} {c.monotone}" for c in schema.features if c.monotone)
     if task.kind == "binary":
         facts["target"] += f", positive {task.classes[1]}"
     if left_out:

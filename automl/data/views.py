@@ -38,7 +38,7 @@ class View(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """Names of the output columns, no two alike."""
+        """Names of the output columns, no two alike; a numeric column keeps its own."""
 
     @property
     def categories(self) -> dict[int, int]:

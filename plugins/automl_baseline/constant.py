@@ -1,4 +1,4 @@
-"""The constant that a regression metric likes best."""
+"""The constants: class shares, and the number that a regression metric likes best. Both go with any trend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyClassifier
+
+
+class Shares(DummyClassifier):
+    """scikit-learn's DummyClassifier, which answers with the class shares."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, monotone: Any = None) -> Self:
+        """Learn the shares of the labels `y` (n,), weighted by `sample_weight` (n,)."""
+        super().fit(X, y, sample_weight)
+        return self
 
 
 class Constant(RegressorMixin, BaseEstimator):
@@ -24,7 +34,7 @@ class Constant(RegressorMixin, BaseEstimator):
     def __init__(self, metric: str = "rmse") -> None:
         self.metric = metric
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, monotone: Any = None) -> Self:
         """Learn the constant from the targets `y` (n,), weighted by `sample_weight` (n,).
 
         Raises
