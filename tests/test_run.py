@@ -236,6 +236,7 @@ def test_trials_that_raise_die_or_hang_are_rows_with_a_reason_and_the_run_ends_o
         "executor.slots=2",
         "executor.threads=1",
         "families=[unruly,linear]",
+        "search.patience=0",
     ]
     modes = "[{mode: raise},{mode: die},{mode: hang}]"
     config = compose(

@@ -14,6 +14,7 @@ import sys
 import traceback
 from contextlib import suppress
 
+from automl.artifact import skops_io
 from automl.execute import worker
 
 
@@ -107,9 +108,9 @@ def main() -> None:
     worker.die_with_parent(int(os.environ["AUTOML_DRIVER"]))
     driver = socket.socket(fileno=int(sys.argv[1]))
     os.dup2(2, 1)  # libraries may print
-    _load()
-    gc.collect()
-    gc.freeze()  # a collection in a worker would copy the pages that all of them share
+    for name in ("automl.execute.trial", "sklearn.base"):  # without these no trial begins
+        importlib.import_module(name)
+    later = [skops_io]  # most need it when they end; it is loaded while nobody asks for anything
     child, woken = socket.socketpair()
     child.setblocking(False)
     signal.set_wakeup_fd(child.fileno())
@@ -118,7 +119,12 @@ def main() -> None:
         selector.register(driver, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
         while True:
-            for key, _ in selector.select():
+            news = selector.select(0 if later else None)
+            if not news:
+                later.pop()()
+                gc.collect()
+                gc.freeze()  # a collection in a worker would copy the pages that all of them share
+            for key, _ in news:
                 if key.fileobj is woken:
                     woken.recv(1024)
                     _tell_ended(driver)
@@ -137,15 +143,6 @@ def main() -> None:
                 for fd in fds:
                     os.close(fd)
                 _tell(driver, pid, None)
-
-
-def _load() -> None:
-    """Import what any trial needs."""
-    from automl.artifact import skops_io
-
-    for name in ("sklearn.dummy", "automl.execute.trial"):
-        importlib.import_module(name)
-    skops_io()
 
 
 def _become_worker(jobs: int, outcomes: int) -> None:
