@@ -94,7 +94,8 @@ def blend(predictions: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 _MEMBERS = 50
 _ROWS = 50_000
 _RARE = 50
-_EQUAL = 1e-12
+_TINY = 1e-12
+_EQUAL = 1e-4  # of the loss: on 22 open tables a fifth fewer members, and on average as good on rows they did not see
 
 
 def _greedy(
@@ -125,11 +126,11 @@ def _greedy(
         if not np.isfinite(losses).any():
             break
         lowest = losses.min()
-        equal = np.flatnonzero(losses <= lowest + _EQUAL * max(1.0, abs(lowest)))
+        equal = np.flatnonzero(losses <= lowest + _EQUAL * abs(lowest) + _TINY)
         chosen = int(next((i for i in equal if i in taken), equal[0]))
         taken.append(chosen)
         total += members[chosen]
-        if losses[chosen] < best - _EQUAL * max(1.0, abs(best)):
+        if losses[chosen] < best - _EQUAL * abs(best) - _TINY:
             best, length = float(losses[chosen]), size
     return taken[:length]
 

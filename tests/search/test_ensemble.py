@@ -170,3 +170,13 @@ def test_each_of_several_limits_is_kept():
     costs[0] = [0.6, 0.3]
     nearest = select(members, y, RMSE, costs=costs, limits=np.array([0.05, 0.55]))
     assert nearest.tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_a_member_that_adds_next_to_nothing_is_left_out_whatever_the_unit(scale):
+    y = np.random.default_rng(0).normal(size=2000)
+    one, two = noisy(y, 0.5, 1), noisy(y, 0.5, 2)
+    like_one = one + np.random.default_rng(3).normal(size=2000) * 1e-4
+    weights = select([scale * member for member in (one, two, like_one)], scale * y, RMSE)
+    assert (weights > 0).sum() == 2
+    assert weights[1] > 0
