@@ -6,6 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import ThreadpoolController
 
 from automl.answer import Answer
 from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
@@ -28,6 +30,7 @@ from automl.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+_FEW = 256  # rows
 _ROWS = 50_000  # that are predicted at a time, so that the encoded rows of a large table need not all be held
 
 
@@ -196,9 +199,17 @@ class Predictor:
     def _blend(self, table: pl.DataFrame) -> np.ndarray:
         encoded = {name: view.transform(table) for name, view in self._views.items()}
         total: np.ndarray | float = 0.0
-        for member in self.members:
-            total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
+        members = self.members
+        # A few rows are not worth a second thread: on a busy machine they would wait for it a hundred times as long.
+        with self._threads.limit(limits=1) if table.height < _FEW else nullcontext():
+            for member in members:
+                total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
         return np.asarray(total)
+
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        """Of the libraries that the members are made with; those are loaded when the members are."""
+        return ThreadpoolController()
 
     def _family(self, member: Mapping[str, Any]) -> Family:
         name, plugin = member["family"], member["plugin"]

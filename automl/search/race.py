@@ -30,6 +30,7 @@ _LATER = 0.5  # and when more have
 _MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
 _DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
 _LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
+_OVERHEAD = 0.02  # seconds that a job takes besides its fit
 _LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
 
 
@@ -315,7 +316,9 @@ class Race:
                     continue
                 seen = float(np.mean(trial.folds)) if trial.status == "pruned" else trial.score
                 loss = None if seen is None else self.problem.metric.loss(seen)
-                cost = 1.0 if self.budget.trials is not None else max(trial.fit_seconds, 1e-3)
+                cost = (
+                    1.0 if self.budget.trials is not None else trial.fit_seconds + _OVERHEAD * max(1, len(trial.folds))
+                )
                 costs = trial.costs
                 costs["fit_seconds"] *= self.problem.folds / max(1, len(trial.folds))
                 others = [costs[name] for name in self._others]
