@@ -41,6 +41,11 @@ class DataConf:
             "only families that can keep to it race"
         },
     )
+    crosses: int = _key(
+        "how many crosses of two columns (ratios, differences, pairs of categories) the view `encoded` has at most, "
+        "where they prove to help; 0 for none",
+        minimum=0,
+    )
 
 
 @dataclass
