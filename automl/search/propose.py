@@ -18,6 +18,7 @@ _RETRIES = 20  # draws of a family that has been tried before, until it is taken
 _ETA = 3  # of so many candidates at one number of rows, one goes on to the next (Li et al. 2020, "ASHA")
 
 Affordable = Callable[[str, int | None], bool]
+Order = Callable[[list[Candidate]], list[Candidate]]
 
 
 class Proposer:
@@ -28,6 +29,7 @@ class Proposer:
     specs : what the config says of each family that races, in any order.
     sampler : the name of one of Optuna's samplers, see `automl.search.study`.
     portfolio : whether the portfolios come first.
+    order : given their entries, first ones of all families by priority, then second ones: as they are to be tried.
     rungs : numbers of training rows, rising; None stands for all of them and comes last. New candidates begin at the
         first one, and the best third of those that have a result goes on to the next.
     """
@@ -40,6 +42,7 @@ class Proposer:
         portfolio: bool,
         seed: int,
         rungs: Sequence[int | None] = (None,),
+        order: Order = list,
     ) -> None:
         self._specs = dict(sorted(specs.items(), key=lambda item: (item[1].priority, item[0])))
         self._rng = np.random.default_rng(seed)
@@ -47,7 +50,7 @@ class Proposer:
         self._progress = {name: Progress() for name in self._specs}
         self._rungs = tuple(rungs)
         self._results: dict[int | None, dict[str, tuple[float, Candidate]]] = {rung: {} for rung in self._rungs}
-        self._queue = _interleaved(self._specs, first_only=not portfolio, rows=self._rungs[0])
+        self._queue = order(_interleaved(self._specs, first_only=not portfolio, rows=self._rungs[0]))
         self._studies = {
             name: Study(spec, sampler, seed + zlib.crc32(name.encode()) % 10_000)
             for name, spec in self._specs.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from automl.run import Trial
 from automl.search.budget import Budget
 from automl.search.cost import Costs
 from automl.search.judge import Plateau, hopeless
+from automl.search.order import Facts, learned
 from automl.search.propose import Proposer
 
 _WAVES = (1, 3)  # a trial is judged after so many folds
@@ -86,7 +88,15 @@ class Race:
         racing = {name: spec for name, spec in specs.items() if name != baseline}
         rows = len(problem.fold(0).train)
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
-        self._proposer = Proposer(racing, sampler=search.sampler, portfolio=search.portfolio, seed=seed, rungs=rungs)
+        facts = Facts.of(problem.task, problem.schema, rows)
+        self._proposer = Proposer(
+            racing,
+            sampler=search.sampler,
+            portfolio=search.portfolio,
+            seed=seed,
+            rungs=rungs,
+            order=partial(learned, facts=facts) if search.order == "learned" else list,
+        )
         outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
         self._costs = Costs(
             {name: spec.cost for name, spec in racing.items()},
