@@ -247,26 +247,22 @@ def main() -> None:
 
 
 def worth(tables: Sequence[Table]) -> None:
-    """Print, for each kind of task, the share that families and entries have of the ensembles of all entries."""
-    shares: dict[str, dict[str, list[float]]] = {}  # family, and family with its number -> kind -> by table
+    """Print, for each kind of task, the mean share that families and entries have of the ensembles of all entries."""
     kinds = sorted({table.facts.kind for table in tables})
+    shares: dict[tuple[str, str], dict[str, list[float]]] = {}  # family and params, or none -> kind -> by table
     for table in tables:
         weights = table.weights
-        for family in {family for family, _ in table.entries}:
-            mine = [i for i, entry in enumerate(table.entries) if entry[0] == family]
-            named = [(_named(*table.entries[i]), weights[i]) for i in mine]
-            for name, share in [(family, weights[mine].sum()), *named]:
-                shares.setdefault(name, {kind: [] for kind in kinds})[table.facts.kind].append(share)
-    print("share of the ensemble of all entries, and in how many tables it has one")
-    print(f"{'':22s}" + "".join(f"{kind:>14s}" for kind in kinds) + "  entry")
-    for name, by_kind in sorted(shares.items()):
+        for i, (family, params) in enumerate(table.entries):
+            mine = [j for j, entry in enumerate(table.entries) if entry[0] == family]
+            whole, part = ((family, text) for text in ("", json.dumps(params)))
+            if i == mine[0]:
+                shares.setdefault(whole, {kind: [] for kind in kinds})[table.facts.kind].append(weights[mine].sum())
+            shares.setdefault(part, {kind: [] for kind in kinds})[table.facts.kind].append(weights[i])
+    print("share of the ensemble of all entries, and of how many of the tables it has one")
+    print(f"{'':16s}" + "".join(f"{kind:>14s}" for kind in kinds) + "  entry")
+    for (family, params), by_kind in sorted(shares.items(), key=lambda item: item[0][0]):
         said = [f"{np.mean(s):.3f} {sum(x > 0 for x in s):2d}/{len(s):2d}" if s else "" for s in by_kind.values()]
-        family, _, params = name.partition(" ")
-        print(f"{family if not params else '':22s}" + "".join(f"{text:>14s}" for text in said) + f"  {params}")
-
-
-def _named(family: str, params: dict[str, Any]) -> str:
-    return f"{family} {json.dumps(params)}"
+        print(f"{'' if params else family:16s}" + "".join(f"{text:>14s}" for text in said) + f"  {params}")
 
 
 if __name__ == "__main__":
