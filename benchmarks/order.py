@@ -129,7 +129,7 @@ def record_of(tables: Sequence[Table]) -> dict[str, Any]:
         said.append(
             {
                 "name": table.name,
-                "facts": asdict(table.facts),
+                "facts": {name: _short(value) for name, value in asdict(table.facts).items()},
                 "entries": [number[key(*entry)] for entry in table.entries],
                 "costs": [float(f"{cost:.3g}") for cost in costs],
                 "losses": [[round(float(x), 4) for x in row[: i + 1]] for i, row in enumerate(table.losses)],
@@ -138,6 +138,10 @@ def record_of(tables: Sequence[Table]) -> dict[str, Any]:
     versions = {name: metadata.version(name) for name in LIBRARIES}
     made = {"by": "benchmarks/portfolio.py, benchmarks/order.py", "date": date.today().isoformat()}
     return {**made, "versions": versions, "entries": list(entries.values()), "tables": said}
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def write(said: dict[str, Any], file: Path) -> None:

@@ -22,9 +22,8 @@ from automl.search.cost import prior
 from automl.task import Task
 
 _FILE = Path(__file__).with_name("record.json")
-_POWER = 0.5  # of the expected seconds that divide the expected gain
-_WIDTH = 1.0  # of the kernel, in standard deviations of the recorded tables' facts
-_OTHER = 0.05  # what a table of another kind of task counts beside one of the same kind
+_POWER = 0.5  # of the expected seconds that divide the expected gain; this and the width: benchmarks/order.py
+_WIDTH = 0.5  # of the kernel, in standard deviations of the recorded tables' facts
 FIXED = 0.3  # seconds of any fit, however small: views, predictions, saving
 _LEAST = 1e-4  # a gain that is none
 
@@ -70,7 +69,7 @@ class Facts:
     def numbers(self) -> list[float]:
         """As a point, in which tables alike are near."""
         sizes = [math.log(self.rows), math.log(max(1, self.columns)), math.log(max(1, self.classes))]
-        return [*sizes, self.categories, self.texts, math.sqrt(self.missing)]
+        return [*sizes, self.categories, self.texts, math.sqrt(self.missing), float(self.kind == "regression")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +116,7 @@ class Record:
         spread = points.std(axis=0)
         point = np.clip(facts.numbers(), points.min(axis=0), points.max(axis=0))
         distance = (((points - point) / np.where(spread > 0, spread, np.inf)) ** 2).mean(axis=1)
-        same = np.array([1.0 if table.kind == facts.kind else _OTHER for table in self.tables])
-        near = np.exp(-distance / (2 * _WIDTH**2)) * same
+        near = np.exp(-distance / (2 * _WIDTH**2))
         return np.asarray(near / near.sum())
 
     def seconds(self, facts: Facts, weights: np.ndarray) -> np.ndarray:
