@@ -93,6 +93,11 @@ class SearchConf:
         items={"enum": list(OBJECTIVES)},
     )
     portfolio: bool = _key("try the families' portfolios before any search")
+    order: str = _key(
+        "how the entries of the portfolios follow one another: learned (by what they gained on tables like this one) "
+        "or priority (first entries of all families, then second ones)",
+        enum=["learned", "priority"],
+    )
     prune: float = _key(
         "drop a trial after a fold whose score is worse than the best trial's by this share of its gain "
         "over the baseline; 0 for never",

@@ -1,6 +1,7 @@
 """The benchmarks: losses, ranks and tables are right, cells are kept, and the page says what the result files say."""
 
 import csv
+import json
 import subprocess
 import sys
 from functools import partial
@@ -16,8 +17,12 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import common  # noqa: E402
+import order  # noqa: E402
+import portfolio  # noqa: E402
 import report  # noqa: E402
 import scaling  # noqa: E402
+
+from automl.search.order import FIXED, Record, key  # noqa: E402
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is sampled from /proc")
 
@@ -264,3 +269,85 @@ def test_synthetic_tables_have_their_shape_and_can_be_learned(tmp_path):
     assert sum(not pd.api.types.is_numeric_dtype(kind) for kind in train.dtypes) == 3
     assert 0.3 < train["y"].mean() < 0.7
     assert np.corrcoef(train["x0"] * train["x1"], train["y"])[0, 1] > 0.2
+
+
+def fitted(folder, name, losses, y=(0.0, 1.0, 2.0, 3.0)):
+    """What portfolio.py leaves of a table: entry -> what its predictions are off by at every other row, or None."""
+    y = np.array(y)
+    facts = {"kind": "regression", "rows": 100, "columns": 5, "classes": 0, "categories": 0, "texts": 0, "missing": 0}
+    lines = [{"dataset": name, "metric": "rmse", "facts": facts, "entries": 1 + len(losses)}]
+    lines.append({"entry": "", "family": "baseline", "params": {}, "status": "ok", "loss": 2.0, "seconds": 0.0})
+    (folder / name).mkdir(parents=True)
+    np.savez(folder / name / "truth.npz", y=y)
+    np.save(folder / name / "0.npy", y)
+    for i, ((family, size), off) in enumerate(losses.items(), 1):
+        lines.append({"entry": "", "family": family, "params": {"size": size}, "status": "ok", "loss": 0, "seconds": i})
+        if off is None:
+            lines[-1] |= {"status": "timeout"}
+            del lines[-1]["seconds"]
+        else:
+            np.save(folder / name / f"{i}.npy", y + np.array(off))
+    (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return order.Table.read(folder / f"{name}.jsonl")
+
+
+THREE = {("tree", 1): [1, 1, 1, 1], ("tree", 2): None, ("line", 1): [-1, -1, -1, 0]}
+
+
+def test_the_losses_of_pairs_are_between_the_best_one_and_the_baseline(tmp_path):
+    table = fitted(tmp_path, "one", THREE)
+    best = np.sqrt(0.25 / 4)  # of the mean of tree 1 and line 1, which is off by a half in one row
+    assert table.losses[0, 2] == table.losses[2, 0] == 0
+    assert table.losses[0, 0] == pytest.approx((1 - best) / (2 - best))
+    assert table.losses[1].tolist() == [1, 1, 1], "one that did not end is as good as the baseline"
+    assert table.seconds.tolist() == [1, portfolio.SECONDS, 3]
+
+
+def test_a_table_that_is_not_through_is_left_out(tmp_path):
+    fitted(tmp_path, "one", THREE)
+    log = tmp_path / "one.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    assert order.Table.read(log) is None
+
+
+def test_a_written_record_is_read_back_and_can_forget_a_table(tmp_path):
+    tables = [
+        fitted(tmp_path, "one", THREE),
+        fitted(tmp_path, "two", {("line", 1): [1, 1, 1, 1], ("mine", 7): [0] * 4}),
+    ]
+    order.write(order.record_of(tables), tmp_path / "record.json")
+    record = Record.read(tmp_path / "record.json")
+    line, mine = (record.entries[key(family, {"size": size})] for family, size in (("line", 1), ("mine", 7)))
+    assert (record.losses[1, line, line], record.losses[1, mine, mine]) == (0.5, 0)
+    assert record.losses[0, mine].tolist() == [1] * 4
+    other = order.without(record, 0)
+    assert [facts.rows for facts in other.tables] == [100]
+    assert np.array_equal(other.losses, record.losses[1:])
+
+
+def test_the_simulation_pays_for_each_entry_in_turn(tmp_path):
+    table = fitted(tmp_path, "one", THREE)
+    record = order.parsed(order.record_of([table]))
+    assert order.by_priority(table, record) == [0, 2, 1]
+    ends = 1 + FIXED, 4 + 2 * FIXED
+    assert order.until(table, [0, 2, 1], [0.5, ends[0], ends[1]]) == [[], [0], [0, 2]]
+    curve = order.pairs_by(table, [0, 2, 1], [0.5, ends[0], ends[1]])
+    assert curve == [1, pytest.approx(table.losses[0, 0]), 0]
+    assert order.ensembles_by(table, [0, 2, 1], [0.5, 100]) == [1, 0]
+
+
+def test_tables_come_one_kind_of_task_after_the_other_small_ones_first():
+    def table(rows, task):
+        return partial(print, {"rows": rows, "columns": 3, "task": task, "n_classes": None})
+
+    tables = {"a": table(9000, "binary"), "b": table(50, "binary"), "c": table(500, "regression")}
+    assert [name for name, _ in portfolio.in_turn(tables)] == ["b", "c", "a"]
+
+
+def test_a_portfolio_is_fitted_on_a_sample_with_one_holdout(tmp_path, monkeypatch):
+    monkeypatch.setattr(portfolio, "ROWS", 1600)
+    pd.DataFrame({"a": np.arange(2000.0), "y": np.arange(2000) % 3 / 7}).to_parquet(tmp_path / "train.parquet")
+    planned = portfolio.sampled(tmp_path / "train.parquet", {"task": "regression", "target": "y"})
+    (fold,) = planned.split.folds
+    assert (len(fold.train), len(fold.valid)) == (1067, 533)
+    assert "lightgbm" in planned.families

@@ -54,7 +54,7 @@ def run(name, tmp_path, *overrides):
 def test_every_family_learns_and_the_ensemble_predicts_unseen_rows(name, enough, tmp_path):
     kind = "regression" if name == "diabetes" else "multiclass" if name == "wine" else "binary"
     families = [f.name for f in installed().select(None, kind) if f.name != "baseline"]
-    got, test = run(name, tmp_path, f"budget.trials={len(families)}")
+    got, test = run(name, tmp_path, f"budget.trials={len(families)}", "search.order=priority")
     assert sorted(t.family for t in got.trials) == sorted([*families, "baseline"])
     assert {t.name: (t.status, t.reason) for t in got.trials if t.status != "ok"} == {}
     assert (

@@ -29,6 +29,8 @@ def test_every_config_and_plugin_is_in_the_wheel(unpacked):
     assert shipped == {
         path.relative_to(unpacked / "automl/conf") for path in (unpacked / "automl/conf").rglob("*.yaml")
     }
+    record = "automl/search/record.json"
+    assert (unpacked / record).read_text() == (ROOT / record).read_text()
     for folder in (ROOT / "plugins").glob("automl_*"):
         assert {p.relative_to(folder) for p in folder.rglob("*.yaml")} == {
             p.relative_to(unpacked / folder.name) for p in (unpacked / folder.name).rglob("*.yaml")

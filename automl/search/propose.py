@@ -19,6 +19,7 @@ _RETRIES = 20  # draws of a family that has been tried before, until it is taken
 _ETA = 3  # of so many candidates at one number of rows, one goes on to the next (Li et al. 2020, "ASHA")
 
 Affordable = Callable[[str, int | None], bool]
+Order = Callable[[list[Candidate]], list[Candidate]]
 
 
 class Proposer:
@@ -29,6 +30,7 @@ class Proposer:
     specs : what the config says of each family that races, in any order.
     sampler : the name of one of Optuna's samplers, see `automl.search.study`.
     portfolio : whether the portfolios come first.
+    order : given their entries, first ones of all families by priority, then second ones: as they are to be tried.
     rungs : numbers of training rows, rising; None stands for all of them and comes last. New candidates begin at the
         first one, and the best third of those that have a result goes on to the next.
     objectives : how many values the studies are told with; the first is the loss, and all else goes by that alone.
@@ -43,6 +45,7 @@ class Proposer:
         seed: int,
         rungs: Sequence[int | None] = (None,),
         objectives: int = 1,
+        order: Order = list,
     ) -> None:
         self._specs = dict(sorted(specs.items(), key=lambda item: (item[1].priority, item[0])))
         self._rng = np.random.default_rng(seed)
@@ -50,7 +53,7 @@ class Proposer:
         self._progress = {name: Progress() for name in self._specs}
         self._rungs = tuple(rungs)
         self._results: dict[int | None, dict[str, tuple[float, Candidate]]] = {rung: {} for rung in self._rungs}
-        self._queue = _interleaved(self._specs, first_only=not portfolio, rows=self._rungs[0])
+        self._queue = order(_interleaved(self._specs, first_only=not portfolio, rows=self._rungs[0]))
         self._studies = {
             name: Study(spec, sampler, seed + zlib.crc32(name.encode()) % 10_000, objectives)
             for name, spec in self._specs.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from automl.run import Trial
 from automl.search.budget import Budget
 from automl.search.cost import Costs
 from automl.search.judge import Plateau, hopeless
+from automl.search.order import Facts, learned
 from automl.search.propose import Proposer
 
 _WAVES = (1, 3)  # a trial is judged after so many folds
@@ -95,6 +97,7 @@ class Race:
         rows = len(problem.fold(0).train)
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
         self._baseline = Candidate(baseline, specs[baseline].candidates[0], rungs[0]) if baseline else None
+        facts = Facts.of(problem.task, problem.schema, rows)
         self._proposer = Proposer(
             racing,
             sampler=search.sampler,
@@ -102,6 +105,7 @@ class Race:
             seed=seed,
             rungs=rungs,
             objectives=1 + len(self._others),
+            order=partial(learned, facts=facts) if search.order == "learned" else list,
         )
         outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
         self._costs = Costs(

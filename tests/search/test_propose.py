@@ -18,8 +18,8 @@ def spec(space=None, portfolio=(), params=None, priority=50):
     return FamilySpec(params or {}, parse(space or {}), tuple(portfolio), priority)
 
 
-def proposer(specs, sampler="random", portfolio=True, seed=0, rungs=(None,)):
-    return Proposer(specs, sampler=sampler, portfolio=portfolio, seed=seed, rungs=rungs)
+def proposer(specs, sampler="random", portfolio=True, seed=0, rungs=(None,), **said):
+    return Proposer(specs, sampler=sampler, portfolio=portfolio, seed=seed, rungs=rungs, **said)
 
 
 def drain(source, most=60, loss=lambda candidate: 1.0):
@@ -47,6 +47,14 @@ def test_portfolios_are_interleaved_by_priority_and_come_before_any_search():
     ]
     assert [params["depth"] for _, params, _ in found[:5]] == [3, 1, 4, 2, 5]
     assert {origin for _, _, origin in found[5:]} == {"search"}
+
+
+def test_an_order_is_given_the_entries_by_priority_and_decides():
+    specs = {"late": spec(SPACE, [{"depth": 1}], priority=20), "early": spec(SPACE, [{"depth": 3}], priority=10)}
+    given = []
+    found = drain(proposer(specs, order=lambda entries: given.extend(entries) or entries[::-1]), most=3)
+    assert [candidate.family for candidate in given] == ["early", "late"]
+    assert [(family, origin) for family, _, origin in found[:2]] == [("late", "portfolio"), ("early", "portfolio")]
 
 
 def test_a_family_without_portfolio_begins_with_its_own_parameters():

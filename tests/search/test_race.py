@@ -317,7 +317,7 @@ def test_real_models_race_in_this_process(tmp_path):
     made = Race(
         work,
         specs,
-        config.search,
+        replace(config.search, order="priority"),
         baseline="baseline",
         seed=0,
         executor=InProcessExecutor(work.folder, 1, 1, None),
