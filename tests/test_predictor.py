@@ -41,7 +41,7 @@ X, FRESH = TABLE.drop(columns="sold"), shop(80, seed=1)
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    extra = ("budget.trials=2", "search.prune=0", "family.lightgbm.params.n_estimators=30")
+    extra = ("budget.trials=2", "search.prune=0", "search.order=priority", "family.lightgbm.params.n_estimators=30")
     folder = tmp_path_factory.mktemp("runs") / "out"
     model = AutoML(families=["logistic", "lightgbm"], random_state=1, overrides=(*QUICK, *extra), output_dir=folder)
     return model.fit(TABLE, "sold")
