@@ -41,9 +41,9 @@ class DataConf:
             "only families that can keep to it race"
         },
     )
-    crosses: int = _key(
+    crosses: int | None = _key(
         "how many crosses of two columns (ratios, differences, pairs of categories) the view `encoded` has at most, "
-        "where they prove to help; 0 for none",
+        "where they prove to help; 0 for none, null for 8 if the time budget is at least 30 s, else none",
         minimum=0,
     )
 
@@ -226,6 +226,11 @@ class Config:
         """The memory limit of one worker in bytes."""
         return None if self.budget.memory is None else size(self.budget.memory)
 
+    @property
+    def crosses(self) -> int:
+        """How many crosses a view may have; to look for them takes a second or so of each fold."""
+        return self.data.crosses if self.data.crosses is not None else _CROSSES * (self.seconds >= _TIME_FOR_CROSSES)
+
     def family_spec(self, name: str) -> FamilySpec:
         """What this config says of a family.
 
@@ -298,6 +303,7 @@ def _refuse(where: str, value: Any, bounds: Mapping[str, Any]) -> None:
         raise ConfigError(f"{where}={value}: must be above {above}")
 
 
+_CROSSES, _TIME_FOR_CROSSES = 8, 30.0
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {
     "": 1,

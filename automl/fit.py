@@ -121,7 +121,7 @@ def _problem(folder: Path, planned: Plan, *, resumed: bool) -> Problem:
         planned.task,
         planned.schema,
         _plugin_choice(planned.config),
-        planned.config.data.crosses,
+        planned.config.crosses,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from automl.errors import ConfigError, DataError, nearest
 from automl.family import Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
+from automl.racing import obedient, suited
 from automl.search.cost import prior
 from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
@@ -80,6 +81,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     else:
         name = _target_name(config, table)
     _refuse_twice(config, weight, groups)
+    _refuse_no_feature(config, name)
     table, extra = _aside(config, table, {"weight": weight, "groups": groups}, notes)
     table, labels, extra, weights = _counted(config, table, name, extra, notes)
 
@@ -95,7 +97,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     families = registry.select(config.families, kind)
     baseline = _baseline(config, registry, kind)
     if schema.monotone:
-        families, baseline = _obedient(families, baseline, registry, kind, notes)
+        families, baseline = obedient(families, baseline, registry, kind, notes)
     if config.executor.kind not in registry.executors:
         raise ConfigError(
             f"executor.kind={config.executor.kind}: unknown{nearest(config.executor.kind, registry.executors)} "
@@ -116,7 +118,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         "cells": typed.height * len(schema.features) * outputs,
         "classes": len(classes),
     }
-    specs = _suited(specs, table_facts, baseline, notes)
+    specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
     slots = config.executor.slots or (cores() if typed.height * typed.width < _SMALL else 1)
     threads = config.executor.threads or max(1, cores() // slots)
@@ -152,47 +154,6 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         facts,
         [*notes, *schema.notes],
     )
-
-
-def _obedient(
-    families: Sequence[Family], baseline: str | None, registry: Registry, kind: str, notes: list[str]
-) -> tuple[list[Family], str | None]:
-    """The families that keep predictions monotone, and the baseline if it does."""
-    if kind == "multiclass":
-        raise ConfigError(
-            "data.monotone: wants a quantity or two classes to predict, and the target has more; say task=regression "
-            "if they are numbers, or leave data.monotone out"
-        )
-    able = [family for family in families if "monotone" in family.can]
-    unable = [family.name for family in families if family not in able]
-    if all(family.name == baseline for family in able):
-        known = [f.name for f in registry.families.values() if "monotone" in f.can and f.name != baseline]
-        raise ConfigError(
-            f"data.monotone: {', '.join(unable)} cannot keep to it, and no other family may race. "
-            f"Families that can: {', '.join(known) or 'none is installed'}"
-        )
-    if baseline and "monotone" not in registry.families[baseline].can:
-        unable.append(f"the baseline {baseline}")
-        baseline = None
-    if unable:
-        notes.append(f"{', '.join(unable)} cannot keep to data.monotone and will not race")
-    return able, baseline
-
-
-def _suited(
-    specs: Mapping[str, FamilySpec], facts: Mapping[str, float], baseline: str | None, notes: list[str]
-) -> dict[str, FamilySpec]:
-    """The families that suit a table of these facts, each with the portfolio entries that do; the baseline always."""
-    found = {}
-    for name, spec in specs.items():
-        fitting, unmet = spec.suited(name, facts)
-        if not unmet or name == baseline:
-            found[name] = fitting
-        else:
-            notes.append(f"{name} does not race: the table has {unmet}")
-    if not found.keys() - {baseline}:
-        raise ConfigError(f"families: none suits this table. {'; '.join(notes)}")
-    return found
 
 
 def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float) -> tuple[SplitConf, str]:
@@ -268,6 +229,16 @@ def _refuse_twice(config: Config, weight: Any, groups: Any) -> None:
             f"groups were given, which make a split by group, but the config says split={said.kind}{column}; "
             "say one of them"
         )
+
+
+def _refuse_no_feature(config: Config, target: str) -> None:
+    uses = {target: "the target", config.weight: "the column of weights"}
+    if config.split.kind != "time":
+        uses[config.split.column] = "the column of the split"
+    said = {"roles": config.data.roles, "drop": config.data.drop, "monotone": config.data.monotone}
+    for key, columns in said.items():
+        if found := [name for name in columns if name in uses]:
+            raise ConfigError(f"data.{key}: {found[0]!r} is {uses[found[0]]} and no feature; leave it out there")
 
 
 def _aside(

@@ -31,7 +31,7 @@ _CROSSED = 5  # numeric columns, the most important ones, that are crossed with 
 _CLASSES = 3  # at most: each needs trees of its own
 _MOVED = 300  # rows on which the importance of a column is looked at
 _LEAST = 0.05  # of the importance of the most important cross
-_LIKELY, _SURE = 1.0, 3.0  # standard errors by which a gain must be above zero on one half of the rows, and on both
+_LIKELY, _SURE = 1.0, 3.0  # by so many standard errors a gain must be above zero
 _PULL = 10.0  # rows of zero that a level's mean is taken with
 _FEW = 64  # rows that are sooner joined one by one
 _LARGEST = float(np.finfo(np.float32).max)
@@ -101,10 +101,10 @@ def fit_crosses(
 ) -> list[Arithmetic | Pair]:
     """The crosses that are worth having, at most so many, learned from training rows; usually none.
 
-    They are chosen on at most 6,000 of the rows. Boosted trees learn from one half of these: without crosses; with all
-    those of the most important columns; and with those of them that turn out to matter most. So they do from the other
-    half. If the last ones predict the half that they have not seen better than the first ones, by more than three
-    standard errors, the crosses that matter most to both are taken.
+    They are chosen on at most 6,000 of the rows. Boosted trees learn from one half of these, with all crosses of the
+    most important columns and without, and predict the other half; and the other way round. If the crosses make them
+    better beyond doubt, by three standard errors, those that matter most to them are taken, but only if these alone
+    make them better too, by one standard error at least.
 
     Parameters
     ----------
@@ -139,52 +139,57 @@ def _choose(
     target = target_columns(y, labels)
     telling = _telling(X, target)
     X = X[:, telling]
-    rows = np.array_split(np.random.default_rng(len(y)).permutation(len(y)), 2)
+    halves = np.array_split(np.random.default_rng(len(y)).permutation(len(y)), 2)
     y = y if classes else target[:, 0]
-    first, second = _Trial(y, classes, rows[0], rows[1]), _Trial(y, classes, rows[1], rows[0])
+    trials = [_Trial(y, classes, learn, held) for learn, held in (halves, halves[::-1])]
     with threadpool_limits(1):  # trials of the race run side by side, and each has its own cores
-        plain = first.fit(X)
-        weights = first.importances(plain, X)
+        plain = trials[0].fit(X)
+        weights = trials[0].importances(plain, X)
         of = {name: float(weights[np.isin(telling, at)].sum()) for name, at in places.items()}
         ranked = [name for name in sorted(of, key=lambda name: -of[name]) if of[name] > 0]
         numeric = [name for name in ranked if table[name].dtype.is_float()][:_CROSSED]
         tried = [[a, operation, b] for a, b in combinations(numeric, 2) for operation in OPERATIONS]
         categories = [name for name in ranked if table[name].dtype == pl.String][:_CROSSED]
-        tried += _telling_pairs(table[first.held], categories, first.left(plain, X, target, labels))
+        tried += _telling_pairs(table[halves[1]], categories, trials[0].left(plain, X, target, labels))
         if not tried:
             return []
         filled = [_filled(cross, table, target, labels) for cross in tried]
-        gains, weights = _trial_of(first, plain, X, filled, most)
-        if not _above_zero(gains, _LIKELY):
-            return []
-        others, more = _trial_of(second, second.fit(X), X, filled, most)
-        if not _above_zero(np.append(gains, others), _SURE):
-            return []
-    return [tried[i] for i in _heaviest(weights + more, most)]
+        return [tried[i] for i in _proven(trials, plain, X, filled, most)]
 
 
-def _trial_of(
-    trial: _Trial, plain: Any, X: np.ndarray, filled: Sequence[np.ndarray], most: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """How much lower the losses (held,) are with crosses than those of the trees `plain`, and how heavy each cross is.
+def _proven(trials: Sequence[_Trial], plain: Any, X: np.ndarray, filled: Sequence[np.ndarray], most: int) -> list[int]:
+    """Which of the crosses, columns `filled` (n, ...) each, are worth having.
 
-    Of all the crosses, those that turn out to be the heaviest are on trial.
+    `plain` are trees that learned from X in the first trial. It must be beyond doubt that the crosses help, all of them
+    together, and likely that those that are kept do.
     """
     every = np.hstack([X, *filled])
-    weights = trial.importances(trial.fit(every), every)
-    weights = np.add.reduceat(weights, np.cumsum([X.shape[1], *(columns.shape[1] for columns in filled[:-1])]))
-    some = np.hstack([X, *(filled[i] for i in _heaviest(weights, most))])
-    return trial.losses(plain, X) - trial.losses(trial.fit(some), some), weights
-
-
-def _heaviest(weights: np.ndarray, most: int) -> list[int]:
-    order = np.argsort(-weights, kind="stable")[:most]
-    return [int(i) for i in order if weights[i] > _LEAST * weights.max()]
+    starts = np.cumsum([X.shape[1], *(columns.shape[1] for columns in filled[:-1])])
+    losses: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
+    gains, kept = np.empty(0), np.empty(0)
+    for trial, needed in zip(trials, (_LIKELY, _SURE), strict=True):
+        losses.append(trial.losses(trial.fit(X) if losses else plain, X))
+        trees = trial.fit(every)
+        gains = np.append(gains, losses[-1] - trial.losses(trees, every))
+        if not _above_zero(gains, needed):
+            return []
+        weights.append(np.add.reduceat(trial.importances(trees, every), starts))
+    for trial, without, its in zip(trials, losses, weights, strict=True):
+        some = np.hstack([X, *(filled[i] for i in _heaviest(its, most))])
+        kept = np.append(kept, without - trial.losses(trial.fit(some), some))
+    return _heaviest(np.sum(weights, axis=0), most) if _above_zero(kept, _LIKELY) else []
 
 
 def _above_zero(gains: np.ndarray, errors: float) -> bool:
     """Whether the mean is more than so many standard errors above zero."""
     return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
+
+
+def _heaviest(weights: np.ndarray, most: int) -> list[int]:
+    """The crosses that matter, the most important first, at most so many."""
+    order = np.argsort(-weights, kind="stable")[:most]
+    return [int(i) for i in order if weights[i] > _LEAST * weights.max()]
 
 
 def _places(view: ArrayView) -> dict[str, list[int]]:

@@ -6,10 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from automl.compose import compose
 from automl.data.arrays import ArrayView
 from automl.data.crosses import Arithmetic
 from automl.data.schema import Column, Schema
 from automl.data.views import fit_view, load_view
+from automl.fit import fit
 
 
 def schema_of(table: pl.DataFrame, **monotone: str) -> Schema:
@@ -109,6 +111,27 @@ def test_a_column_that_predictions_must_go_with_is_in_no_cross():
     table, y = ratio()
     assert crosses_of(encoded(table, y, 2)) != []
     assert not any("a" in name.split() for name in crosses_of(encoded(table, y, 2, a="increasing")))
+
+
+@pytest.mark.parametrize(
+    ("said", "most"),
+    [(["budget=1m"], 8), (["budget=29"], 0), (["budget=5", "data.crosses=3"], 3), (["budget=1h", "data.crosses=0"], 0)],
+)
+def test_they_are_tried_where_there_is_time_or_the_user_says_how_many(said, most):
+    assert compose(said).crosses == most
+
+
+def test_a_run_has_them_in_the_views_of_some_families_only(tmp_path):
+    table, y = ratio(1500, classes=0)
+    said = ["target=y", "families=[extra_trees,ridge]", "budget.trials=2", "split=holdout", "executor=inprocess"]
+    said += ["run.progress=quiet", "family.extra_trees.params.n_estimators=20", f"run.dir={tmp_path / 'run'}"]
+    run = fit(compose(said), table.with_columns(y=pl.Series(y)))
+    views = [load_view(folder) for folder in sorted((run.folder / "model" / "views").iterdir())]
+    assert {view.kind for view in views} >= {"encoded"}
+    assert {view.kind: bool(crosses_of(view)) for view in views} in (
+        {"encoded": True},
+        {"encoded": True, "dense": False},
+    )
 
 
 # How they are encoded

@@ -1,0 +1,60 @@
+"""Who races: the families that suit a table and can keep what the config promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from automl.errors import ConfigError
+from automl.family import Family, FamilySpec
+from automl.plugins import Registry
+
+
+def obedient(
+    families: Sequence[Family], baseline: str | None, registry: Registry, kind: str, notes: list[str]
+) -> tuple[list[Family], str | None]:
+    """The families that keep to `data.monotone`, and the baseline if it does; `notes` are told of the others.
+
+    Raises
+    ------
+    ConfigError : a target of many classes, or no family that can.
+    """
+    if kind == "multiclass":
+        raise ConfigError(
+            "data.monotone: wants a quantity or two classes to predict, and the target has more; say task=regression "
+            "if they are numbers, or leave data.monotone out"
+        )
+    able = [family for family in families if "monotone" in family.can]
+    unable = [family.name for family in families if family not in able]
+    if all(family.name == baseline for family in able):
+        known = [f.name for f in registry.families.values() if "monotone" in f.can and f.name != baseline]
+        raise ConfigError(
+            f"data.monotone: {', '.join(unable)} cannot keep to it, and no other family may race. "
+            f"Families that can: {', '.join(known) or 'none is installed'}"
+        )
+    if baseline and "monotone" not in registry.families[baseline].can:
+        unable.append(f"the baseline {baseline}")
+        baseline = None
+    if unable:
+        notes.append(f"{', '.join(unable)} cannot keep to data.monotone and will not race")
+    return able, baseline
+
+
+def suited(
+    specs: Mapping[str, FamilySpec], facts: Mapping[str, float], baseline: str | None, notes: list[str]
+) -> dict[str, FamilySpec]:
+    """The families that suit a table of these facts, each with the portfolio entries that do; the baseline always.
+
+    Raises
+    ------
+    ConfigError : no family suits it, or a condition that is none.
+    """
+    found = {}
+    for name, spec in specs.items():
+        fitting, unmet = spec.suited(name, facts)
+        if not unmet or name == baseline:
+            found[name] = fitting
+        else:
+            notes.append(f"{name} does not race: the table has {unmet}")
+    if not found.keys() - {baseline}:
+        raise ConfigError(f"families: none suits this table. {'; '.join(notes)}")
+    return found
