@@ -17,16 +17,22 @@ class Answer:
     ----------
     temperature : probabilities are raised to its inverse, and sum to 1 again: above 1 they become less sure of
         themselves (Guo et al. 2017, "On calibration of modern neural networks").
+    curve : of a binary task, a probability of the second class and what it is calibrated to, point after point and
+        both rising; between two points on the line from one to the other. Empty: as it is.
     weights : one for each class; the label is that of the greatest product of weight and probability. Without any, it
         is the likeliest. In a binary task, weights (t, 1 - t) make t the threshold of the positive class.
     """
 
     temperature: float = 1.0
+    curve: tuple[tuple[float, float], ...] = ()
     weights: tuple[float, ...] = ()
 
     def probabilities(self, blended: np.ndarray) -> np.ndarray:
         """Probabilities (n, C), rows summing to 1, for blended ones that need not."""
         shares = blended / blended.sum(axis=1, keepdims=True)
+        if self.curve:
+            second = np.interp(shares[:, 1], *np.array(self.curve).T)
+            return np.column_stack([1 - second, second])
         if self.temperature == 1:
             return shares
         # From the greatest down, so that not even a temperature near 0 makes all of a row vanish.
@@ -45,4 +51,4 @@ class Answer:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The answer that `to_dict` wrote."""
-        return cls(data["temperature"], tuple(data["weights"]))
+        return cls(data["temperature"], tuple(map(tuple, data["curve"])), tuple(data["weights"]))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
@@ -55,9 +57,7 @@ def save_model(estimator: Any, folder: Path) -> None:
     if hasattr(estimator, "save"):
         estimator.save(folder)
         return
-    import skops.io
-
-    skops.io.dump(estimator, folder / _SKOPS)
+    skops_io().dump(estimator, folder / _SKOPS)
     _trusted(folder / _SKOPS, type(estimator))
 
 
@@ -71,20 +71,32 @@ def load_model(family: Family, kind: str, folder: Path) -> Any:
     cls = family.load(kind)
     if not (folder / _SKOPS).exists():
         return cls.load(folder)  # type: ignore[attr-defined]
-    import skops.io
-
-    return skops.io.load(folder / _SKOPS, trusted=_trusted(folder / _SKOPS, cls))
+    return skops_io().load(folder / _SKOPS, trusted=_trusted(folder / _SKOPS, cls))
 
 
 def _trusted(file: Path, cls: type) -> list[str]:
     """The types in a file beyond skops's own list of scikit-learn's and numpy's: the estimator's class, and TRUSTED."""
-    import skops.io
-
     own = f"{cls.__module__}.{cls.__qualname__}"
-    found: list[str] = skops.io.get_untrusted_types(file=file)
+    found: list[str] = skops_io().get_untrusted_types(file=file)
     if foreign := [name for name in found if name != own and name not in TRUSTED]:
         raise RefusedError(f"{file}: holds types that are not trusted: {', '.join(foreign)}")
     return found
+
+
+def skops_io() -> Any:
+    """The module `skops.io`, imported without torch.
+
+    At its import it walks through all of scikit-learn, whose shim for torch would import that: two seconds for nothing.
+    """
+    shim = "sklearn.externals.array_api_compat.torch"
+    hidden = "torch" not in sys.modules and shim not in sys.modules
+    if hidden:
+        sys.modules[shim] = None  # type: ignore[assignment]  # an import of it fails, and the walk goes on
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        if hidden:
+            del sys.modules[shim]
 
 
 @contextmanager

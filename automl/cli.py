@@ -31,7 +31,7 @@ automl: declarative AutoML. conf says what, plugins say how, the core runs the r
   automl check DATA target=COLUMN       data contract and leakage lint (--test FILE: drift too)
   automl predict MODEL DATA -o OUT      predictions of a run's predictor
   automl evaluate MODEL DATA            scores on data with the target
-  automl leaderboard RUN                every trial, best first
+  automl leaderboard RUN                every trial, best first (--pareto: those that no other beats)
   automl show RUN|MODEL                 what it is made of
 
   automl config [key=value ...]         the composed config
@@ -243,18 +243,31 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _leaderboard(arguments: list[str]) -> int:
+    from automl.bounds import written
     from automl.run import Run
     from automl.screen import leaderboard_table, wide_console
 
-    parser = _parser("leaderboard", "RUN [--csv]")
+    parser = _parser("leaderboard", "RUN [--pareto] [--csv]")
     parser.add_argument("run")
+    parser.add_argument(
+        "--pareto",
+        action="store_true",
+        help="only the trials that no other beats on all of the run's objectives; where it has one, on loss, "
+        "latency_ms and size_mb",
+    )
     parser.add_argument("--csv", action="store_true", help="every column, parameters included, as CSV")
     args = parser.parse_args(arguments)
     run = Run.open(args.run)
+    if args.pareto and not run.front:
+        keeps = f" and keeps {written(run.config.bounds)}" if run.config.bounds else ""
+        print(f"no trial has ended well on all rows{keeps}: there is none to compare", file=sys.stderr)
     if args.csv:
-        sys.stdout.write(run.leaderboard().to_csv(index=False))
-    else:
+        sys.stdout.write(run.leaderboard(pareto=args.pareto).to_csv(index=False))
+    elif not args.pareto:
         wide_console().print(leaderboard_table(run))
+    elif run.front:
+        wide_console().print(leaderboard_table(run, pareto=True))
+        print(f"\nno other trial beats these on {', '.join(run.objectives)}")
     return 0
 
 
@@ -370,9 +383,12 @@ def _doctor(arguments: list[str]) -> int:
     return 0
 
 
+_OVERRIDE = re.compile(r".*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
+
+
 def _with_data(words: Sequence[str]) -> list[str]:
     """Overrides, where words that are no `key=value` are the data: `train.csv` is `data.path=train.csv`."""
-    paths = [word for word in words if _is_there(word) or ("=" not in word and not word.startswith("~"))]
+    paths = [word for word in words if _is_there(word) or not _OVERRIDE.match(word)]
     overrides = [word for word in words if word not in paths]
     if not paths:
         return overrides

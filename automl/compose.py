@@ -75,7 +75,9 @@ def typed(composed: Any) -> Config:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), job))
     assert isinstance(config, Config)
     check(config)
-    config.seconds, config.memory, config.latency  # noqa: B018  say now, not in a minute, that a value cannot be read
+    config.seconds, config.memory, config.bounds  # noqa: B018  say now, not in a minute, that a value cannot be read
+    if "loss" not in (said := config.search.objectives) or len(set(said)) < len(said):
+        raise ConfigError(f"search.objectives=[{','.join(said)}]: must have loss, and each objective once")
     return config
 
 
@@ -177,19 +179,29 @@ def _whole_families(name: str) -> set[str]:
     return {family for family, said in families.items() if isinstance(said, Mapping) and wanted <= set(said)}
 
 
-_OPEN = re.compile(r"(family\.\w+\.(params|space)|data\.roles)\.")
+_OPEN = re.compile(r"family\.\w+\.(params|space)\.|data\.(roles|monotone)[.=]")
+_BOUND = re.compile(r"(\+*constraint\.\w+)\s*([<>]=?)\s*(.*)")
 _DIMENSION = re.compile(r"(\+*family\.\w+\.space\.\w+=\{)(\s*(int|float|choice)\s*:(?!\s*null).*)", re.DOTALL)
 
 
 def shorthand(overrides: Iterable[str]) -> list[str]:
     """Overrides as Hydra wants them: `budget=1m` is `budget.time=1m`; keys that are open to new names need no `+`.
 
-    Hydra lays one mapping over another, so a dimension that is said in another form takes back the form it had.
+    `constraint.size_mb<=5` is `constraint.size_mb=5`. Hydra lays one mapping over another, so a dimension that is said
+    in another form takes back the form it had.
+
+    Raises
+    ------
+    ConfigError : a bound that is no upper one.
     """
     full = []
     for text in overrides:
         if text.startswith("budget="):
             text = f"budget.time={text.removeprefix('budget=')}"
+        elif bound := _BOUND.fullmatch(text):
+            if bound[2] != "<=":
+                raise ConfigError(f"{text}: a constraint is an upper bound; say '{bound[1]}<=VALUE'")
+            text = f"{bound[1]}={bound[3]}"
         elif _OPEN.match(text):
             text = f"++{text}"
         if found := _DIMENSION.match(text):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from automl.answer import Answer
+from automl.bounds import broken, written
 from automl.data.problem import Problem
 from automl.keep import Ensemble, rate, save, weigh
 from automl.plan import Plan
@@ -40,6 +41,11 @@ def conclude(
         )
     rate(run, planned, problem, predictions)
     _tell_answer(run, planned, problem, ensemble, answer)
+    bounds = planned.config.bounds
+    if over := broken(ensemble.members[0].costs, bounds):
+        run.notes.append(
+            f"no trial keeps {written(bounds)}: {ensemble.members[0].name}, the nearest to it, answers ({over})"
+        )
     save(run, planned, problem, ensemble.members, answer)
     said = planned.config.predictor
     refitted: dict[int, float] = {}
@@ -51,7 +57,7 @@ def conclude(
         run.notes += [f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()]
         if refitted:
             save(run, planned, problem, ensemble.members, answer, refitted.keys())
-    if said.refit or said.members is not None or planned.config.latency is not None:
+    if said.refit or said.members is not None or bounds.keys() - {"fit_seconds"}:
         _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
 
 
@@ -65,6 +71,8 @@ def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, 
     elif answer.weights:
         shown = zip(planned.task.classes, answer.weights, strict=True)
         what = "the label is by probability times " + ", ".join(f"{share:.3g} ({name})" for name, share in shown)
+    elif answer.curve:
+        what = f"probabilities are calibrated by a curve of {len(answer.curve)} points"
     else:
         what = f"probabilities are calibrated with temperature {answer.temperature:.3g}"
     run.notes.append(f"{what}: {metric.name} {run.score:.5g}, without {plain:.5g} (out of fold)")
@@ -86,12 +94,15 @@ def _tell_cost(
     costs, besides = row_seconds(planned, problem, members, refitted)
     besides = besides if ensemble.besides is None else ensemble.besides  # the limit was kept by this measurement
     total = besides + sum(refitted.get(trial.number, cost) for trial, cost in zip(members, costs, strict=True))
+    files = (file for file in (run.folder / "model" / "members").rglob("*") if file.is_file())
+    spent = {"latency_ms": 1000 * total, "size_mb": sum(file.stat().st_size for file in files) / 1e6}
+    bounds = {name: bound for name, bound in planned.config.bounds.items() if name in spent}
+    over = broken(spent, bounds)
     many = f"{len(members)} member{'s' * (len(members) > 1)}"
     if refitted:
         many += " refitted on all rows" if len(refitted) == len(members) else f", {len(refitted)} refitted on all rows"
-    limit = planned.config.latency
-    over = "" if limit is None or total <= limit else f", more than budget.latency={planned.config.budget.latency}"
     run.notes.append(
         f"predictor: {many}; out-of-fold {metric.name} {metric.score(y, ensemble.blended, weight):.5g} against "
-        f"{metric.score(y, full.blended, weight):.5g} of the full ensemble; about {1000 * total:.2g} ms a row{over}"
+        f"{metric.score(y, full.blended, weight):.5g} of the full ensemble; about {spent['latency_ms']:.2g} ms a row, "
+        f"{spent['size_mb']:.2g} MB" + (f"; {over}" if over else "")
     )

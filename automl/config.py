@@ -6,10 +6,12 @@ import dataclasses
 import re
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from automl.bounds import OBJECTIVES
 from automl.errors import ConfigError, nearest
 from automl.family import FamilySpec
 from automl.hookspecs import hookimpl
@@ -32,6 +34,18 @@ class DataConf:
     )
     drop: list[str] = field(default_factory=list, metadata={"doc": "columns to leave out"})
     missing: list[str] = field(default_factory=list, metadata={"doc": "further spellings of a missing value"})
+    monotone: dict[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "numeric column: increasing or decreasing, how predictions must go with it, all else being equal; "
+            "only families that can keep to it race"
+        },
+    )
+    crosses: int = _key(
+        "how many crosses of two columns (ratios, differences, pairs of categories) the view `encoded` has at most, "
+        "where they prove to help; 0 for none",
+        minimum=0,
+    )
 
 
 @dataclass
@@ -41,10 +55,18 @@ class BudgetConf:
     time: Any = _key("seconds, or a duration such as 90s, 1m, 1h30m; `budget=1m` is short for `budget.time=1m`")
     memory: Any = _key("bytes that one worker may use, or a size such as 4GB; null for no limit")
     trials: int | None = _key("how many trials at most; null for as many as the time allows", minimum=1)
-    latency: Any = _key(
-        "how long the predictor may take for one row, such as 1ms; null for no limit. What keeps it is chosen by the "
-        "times that the models took while they were trained"
+    latency: Any = _key("constraint.latency_ms as a duration, such as 1ms; if both are said, the tighter one holds")
+
+
+@dataclass
+class ConstraintConf:
+    """Upper bounds: a trial that breaks one is no member of the ensemble; `'constraint.latency_ms<=5'` says one too."""
+
+    latency_ms: float | None = _key(
+        "milliseconds for one row through the models of a trial, and through the whole predictor", exclusiveMinimum=0
     )
+    size_mb: float | None = _key("megabytes of the models of a trial, and of all members together", exclusiveMinimum=0)
+    fit_seconds: float | None = _key("seconds that the fits of a trial took, all folds together", exclusiveMinimum=0)
 
 
 @dataclass
@@ -65,7 +87,11 @@ class SplitConf:
 class SearchConf:
     """How candidates are proposed and blended."""
 
-    sampler: str = _key("tpe, random or qmc: Optuna's sampler of parameters")
+    sampler: str = _key("tpe, random, qmc, cmaes, nsga2 or gp: Optuna's sampler of parameters")
+    objectives: list[str] = _key(
+        "what the sampler looks for: loss, and any of latency_ms, size_mb and fit_seconds, all as low as may be",
+        items={"enum": list(OBJECTIVES)},
+    )
     portfolio: bool = _key("try the families' portfolios before any search")
     order: str = _key(
         "how the entries of the portfolios follow one another: learned (by what they gained on tables like this one) "
@@ -172,6 +198,7 @@ class Config:
     family: dict[str, FamilyConf] = field(default_factory=dict, metadata={"doc": "one entry per installed family"})
     baseline: str | None = _key("the family that runs first and that the leaderboard compares with")
     budget: BudgetConf = field(default_factory=BudgetConf)
+    constraint: ConstraintConf = field(default_factory=ConstraintConf)
     split: SplitConf = field(default_factory=SplitConf)
     search: SearchConf = field(default_factory=SearchConf)
     predictor: PredictorConf = field(default_factory=PredictorConf)
@@ -186,9 +213,13 @@ class Config:
         return seconds(self.budget.time)
 
     @property
-    def latency(self) -> float | None:
-        """The seconds that the predictor may take for one row."""
-        return None if self.budget.latency is None else seconds(self.budget.latency, "budget.latency")
+    def bounds(self) -> dict[str, float]:
+        """The upper bounds on what a trial and the ensemble may cost, by name, `budget.latency` among them."""
+        said = {name: bound for name, bound in vars(self.constraint).items() if bound is not None}
+        if self.budget.latency is not None:
+            latency = 1000 * seconds(self.budget.latency, "budget.latency")
+            said["latency_ms"] = min(latency, said.get("latency_ms", latency))
+        return said
 
     @property
     def memory(self) -> int | None:
@@ -248,13 +279,23 @@ def check(config: Any, prefix: str = "") -> None:
         where = f"{prefix}{item.name}"
         if dataclasses.is_dataclass(value):
             check(value, f"{where}.")
-        elif value is not None and bounds:
-            low, high = bounds.get("minimum", value), bounds.get("maximum", value)
-            if value not in (allowed := bounds.get("enum", [value])):
-                raise ConfigError(f"{where}={value}: must be one of {', '.join(allowed)}{nearest(value, allowed)}")
-            if not low <= value <= high:
-                limits = f"at least {low}" if value < low else f"at most {high}"
-                raise ConfigError(f"{where}={value}: must be {limits}")
+        elif isinstance(value, list):
+            for one in value:
+                _refuse(where, one, bounds.get("items", {}))
+        elif value is not None:
+            _refuse(where, value, bounds)
+
+
+def _refuse(where: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    low, high, above = (bounds.get(name) for name in ("minimum", "maximum", "exclusiveMinimum"))
+    if value not in (allowed := bounds.get("enum", [value])):
+        raise ConfigError(f"{where}={value}: must be one of {', '.join(allowed)}{nearest(value, allowed)}")
+    if low is not None and value < low:
+        raise ConfigError(f"{where}={value}: must be at least {low}")
+    if high is not None and value > high:
+        raise ConfigError(f"{where}={value}: must be at most {high}")
+    if above is not None and not value > above:
+        raise ConfigError(f"{where}={value}: must be above {above}")
 
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

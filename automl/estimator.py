@@ -27,7 +27,7 @@ from automl.errors import ConfigError, DataError, DataWarning
 from automl.fit import fit
 from automl.plan import cores
 from automl.plugins import installed
-from automl.predictor import load
+from automl.predictor import opened
 from automl.task import infer_kind
 
 
@@ -120,12 +120,12 @@ class AutoML(BaseEstimator):
         table, labels = _inputs(config, X, y)
         run = fit(config, table, target=labels, weight=sample_weight, groups=groups)
         self.run_dir_ = run.folder
-        self.predictor_ = load(run.folder)
+        self.predictor_ = opened(run.folder)  # to read the models would take time of the budget
         self.predictor_.holds = self._temporary
         self.trials_ = run.trials
         self.failures_ = [t for t in run.trials if t.status not in ("ok", "pruned", "unfinished")]
         self.score_, self.interval_ = run.score, (run.low, run.high)
-        self._board = run.leaderboard()
+        self._board, self._front = run.leaderboard(), run.leaderboard(pareto=True)
         self._describe_input(named=table is None or _has_names(X))
         if run.notes:
             more = f"; and {len(run.notes) - 10} more: see {run.folder / 'log.jsonl'}" if len(run.notes) > 10 else ""
@@ -155,10 +155,10 @@ class AutoML(BaseEstimator):
         measure = accuracy_score if self.predictor_.task.classes else r2_score
         return float(measure(y, self.predict(X), sample_weight=sample_weight))
 
-    def leaderboard(self) -> pd.DataFrame:
-        """The run's trials, best first; see `automl.run.Run.leaderboard` for the columns."""
+    def leaderboard(self, *, pareto: bool = False) -> pd.DataFrame:
+        """The run's trials, best first; see `automl.run.Run.leaderboard` for the columns and for `pareto`."""
         check_is_fitted(self)
-        return self._board.copy()
+        return (self._front if pareto else self._board).copy()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "predictor_")

@@ -22,6 +22,8 @@ CAPABILITIES = {
     "deadline": "fit takes `deadline`, the seconds it may run, and returns what it has by then",
     "categories": "fit takes `categories`, a dict from column number to number of levels, of the view `codes`",
     "refit": "a fitted estimator has `refit_params()`, parameters with which a fit needs no validation rows",
+    "monotone": "fit takes `monotone`, a dict from column number of the view to 1 or -1: as the column rises, all else "
+    "being equal, no prediction (of two classes, the probability of the second) falls, or rises for -1",
     "metric": "the constructor takes `metric`, the name of the metric that decides, to train for it",
 }
 

@@ -22,7 +22,7 @@ from automl.plugins import Registry
 from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.race import Race
-from automl.serving import refit_seconds
+from automl.serving import models, refit_seconds
 
 _LEAST_RESERVE = 0.2  # seconds kept for the end of a run
 _KEEPING = 0.02  # of the time budget, for a choice of an ensemble on the way
@@ -121,6 +121,7 @@ def _problem(folder: Path, planned: Plan, *, resumed: bool) -> Problem:
         planned.task,
         planned.schema,
         _plugin_choice(planned.config),
+        planned.config.data.crosses,
     )
 
 
@@ -157,6 +158,8 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: li
             threads=planned.threads,
             budget=budget,
             report=report,
+            bounds=config.bounds,
+            models={name: models(planned, name) for name in planned.families},
             keep=kept,
             earlier=earlier,
         )

@@ -14,6 +14,7 @@ import numpy as np
 
 from automl.answer import Answer
 from automl.artifact import seal, written_whole
+from automl.bounds import excess
 from automl.data.problem import Problem
 from automl.metrics import interval
 from automl.plan import Plan
@@ -58,19 +59,29 @@ class Ensemble:
 def weigh(
     planned: Plan, problem: Problem, trials: Sequence[Trial], *, deadline: float, limited: bool = True
 ) -> Ensemble:
-    """Choose the ensemble, within the limits on its members and its latency if `limited`, and set the trials' weights.
+    """Choose the ensemble, within the limits on its members and its costs if `limited`, and set the trials' weights.
 
-    Without limits it is only to compare with, and the weights stay as they are.
+    Trials that break a bound are left out; if all do, the nearest answers alone. Without limits the ensemble is only to
+    compare with, and the weights stay as they are.
     """
     config = planned.config
     chosen = [trial for trial in trials if trial.origin != "baseline"] or list(trials)
+    bounds = config.bounds if limited else {}
+    if bounds:
+        over = [sum(max(0.0, share) for share in excess(trial.costs, bounds).values()) for trial in chosen]
+        kept = [trial for trial, share in zip(chosen, over, strict=True) if not share]
+        chosen = kept or [chosen[int(np.argmin(over))]]
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     predictions = [problem.predictions(trial.number) for trial in chosen]
     limits: dict[str, Any] = {"most": config.predictor.members} if limited else {}
     besides = None
-    if limited and config.latency is not None:
-        limits["costs"], besides = row_seconds(planned, problem, chosen)
-        limits["limit"] = config.latency - besides
+    if shared := [name for name in bounds if name != "fit_seconds"]:
+        room = np.ones(len(shared))
+        if "latency_ms" in bounds:
+            _, besides = row_seconds(planned, problem, chosen)
+            room[shared.index("latency_ms")] -= 1000 * besides / bounds["latency_ms"]
+        limits["costs"] = np.array([[trial.costs[name] / bounds[name] for name in shared] for trial in chosen])
+        limits["limits"] = room
     rounds, seed = config.search.ensemble, config.seed
     shares = select(predictions, y, planned.metric, weight, rounds=rounds, seed=seed, deadline=deadline, **limits)
     members = [trial for trial, share in zip(chosen, shares, strict=True) if share > 0]

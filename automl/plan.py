@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from automl.bounds import written
 from automl.compose import registry_for, shipped_family
 from automl.config import Config, SplitConf
 from automl.data.check import Finding
@@ -22,7 +23,7 @@ from automl.family import Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
 from automl.search.cost import prior
-from automl.search.study import SAMPLERS
+from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
 
 _SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and fits run side by side instead
@@ -66,6 +67,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     ConfigError, DataError : what is wrong, where, and what would fix it.
     """
     registry = registry_for(plugins=config.plugins)
+    check_sampler(config.search.sampler, config.search.objectives)
     table = read(_source(config, source), registry.readers)
     notes: list[str] = []
     if target is not None:
@@ -87,19 +89,17 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     task = Task(kind, name, metric.name, classes, why)
     y = task.encode(labels)
 
-    schema = Schema.infer(table, roles=config.data.roles, drop=config.data.drop, missing=config.data.missing)
+    known = config.data
+    schema = Schema.infer(table, roles=known.roles, drop=known.drop, missing=known.missing, monotone=known.monotone)
     typed, _ = schema.apply(table)
     families = registry.select(config.families, kind)
     baseline = _baseline(config, registry, kind)
+    if schema.monotone:
+        families, baseline = _obedient(families, baseline, registry, kind, notes)
     if config.executor.kind not in registry.executors:
         raise ConfigError(
             f"executor.kind={config.executor.kind}: unknown{nearest(config.executor.kind, registry.executors)} "
             f"Known: {', '.join(registry.executors)}"
-        )
-    if config.search.sampler not in SAMPLERS:
-        raise ConfigError(
-            f"search.sampler={config.search.sampler}: unknown{nearest(config.search.sampler, SAMPLERS)} "
-            f"Known: {', '.join(SAMPLERS)}"
         )
     racing = {family.name: family for family in families}
     if baseline:
@@ -152,6 +152,31 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         facts,
         [*notes, *schema.notes],
     )
+
+
+def _obedient(
+    families: Sequence[Family], baseline: str | None, registry: Registry, kind: str, notes: list[str]
+) -> tuple[list[Family], str | None]:
+    """The families that keep predictions monotone, and the baseline if it does."""
+    if kind == "multiclass":
+        raise ConfigError(
+            "data.monotone: wants a quantity or two classes to predict, and the target has more; say task=regression "
+            "if they are numbers, or leave data.monotone out"
+        )
+    able = [family for family in families if "monotone" in family.can]
+    unable = [family.name for family in families if family not in able]
+    if all(family.name == baseline for family in able):
+        known = [f.name for f in registry.families.values() if "monotone" in f.can and f.name != baseline]
+        raise ConfigError(
+            f"data.monotone: {', '.join(unable)} cannot keep to it, and no other family may race. "
+            f"Families that can: {', '.join(known) or 'none is installed'}"
+        )
+    if baseline and "monotone" not in registry.families[baseline].can:
+        unable.append(f"the baseline {baseline}")
+        baseline = None
+    if unable:
+        notes.append(f"{', '.join(unable)} cannot keep to data.monotone and will not race")
+    return able, baseline
 
 
 def _suited(
@@ -371,6 +396,10 @@ def _facts(
         "split": f"{split.kind}: {split.why}",
         "families": ", ".join(name for name in families if name != baseline) or str(baseline),
     }
+    if config.bounds:
+        facts["bounds"] = written(config.bounds)
+    if schema.monotone:
+        facts["monotone"] = ", ".join(f"{c.name} {c.monotone}" for c in schema.features if c.monotone)
     if task.kind == "binary":
         facts["target"] += f", positive {task.classes[1]}"
     if left_out:

@@ -6,12 +6,15 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import ThreadpoolController
 
 from automl.answer import Answer
 from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
@@ -19,7 +22,7 @@ from automl.data.read import read
 from automl.data.schema import Schema
 from automl.data.views import View, load_view
 from automl.errors import AutoMLError, ConfigError, DataError, DataWarning, StorageError, nearest
-from automl.family import predict
+from automl.family import Family, predict
 from automl.metrics import resolve
 from automl.plugins import Registry, installed
 from automl.task import Task
@@ -27,6 +30,7 @@ from automl.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+_FEW = 256  # rows
 _ROWS = 50_000  # that are predicted at a time, so that the encoded rows of a large table need not all be held
 
 
@@ -48,7 +52,6 @@ class Predictor:
     ----------
     task : what it predicts; `classes_` are the labels in the order of the probability columns.
     schema : the columns that it wants.
-    members : its models.
     answer : what it makes of their blend: a temperature, and weights of the classes or a threshold.
     facts : the score at fit, its interval, the rows, the seed, versions and the time.
     folder : where it lies. A pickle of a predictor holds the files in it, and they are checked again when it is loaded.
@@ -62,14 +65,21 @@ class Predictor:
         features = {column.name for column in self.schema.features}
         self._aside = [name for name in (self.task.target, *manifest["aside"]) if name not in features]
         self.facts: dict[str, Any] = dict(manifest["facts"])
-        self.answer = Answer.from_dict(manifest["answer"]) if "answer" in manifest else Answer()
+        self.answer = Answer.from_dict(manifest["answer"])
         self._registry = registry
         self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
-        self.members = [self._load(member) for member in manifest["members"]]
-        if not self.members or not {member.view for member in self.members} <= self._views.keys():
+        self._said: list[Mapping[str, Any]] = manifest["members"]
+        if not self._said or not {member["view"] for member in self._said} <= self._views.keys():
             raise StorageError(
                 f"{folder / MANIFEST} is damaged: a member or its view is missing; copy the folder again"
             )
+        for member in self._said:
+            self._family(member)
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """Its models, read from the folder when they are first asked for."""
+        return [self._load(member) for member in self._said]
 
     @property
     def classes_(self) -> np.ndarray:
@@ -189,11 +199,19 @@ class Predictor:
     def _blend(self, table: pl.DataFrame) -> np.ndarray:
         encoded = {name: view.transform(table) for name, view in self._views.items()}
         total: np.ndarray | float = 0.0
-        for member in self.members:
-            total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
+        members = self.members
+        # A few rows are not worth a second thread: on a busy machine they would wait for it a hundred times as long.
+        with self._threads.limit(limits=1) if table.height < _FEW else nullcontext():
+            for member in members:
+                total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
         return np.asarray(total)
 
-    def _load(self, member: Mapping[str, Any]) -> Member:
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        """Of the libraries that the members are made with; those are loaded when the members are."""
+        return ThreadpoolController()
+
+    def _family(self, member: Mapping[str, Any]) -> Family:
         name, plugin = member["family"], member["plugin"]
         if name not in self._registry.families:
             raise ConfigError(
@@ -206,6 +224,10 @@ class Predictor:
                 f"the predictor has a {family.name} model, which needs {', '.join(family.missing)}: "
                 f"pip install 'automl[{family.plugin}]'"
             )
+        return family
+
+    def _load(self, member: Mapping[str, Any]) -> Member:
+        family = self._family(member)
         try:
             estimator = load_model(family, self.task.kind, self.folder / "members" / member["name"])
         except AutoMLError:
@@ -231,6 +253,13 @@ def load(path: str | Path) -> Predictor:
     RefusedError : a file was changed, or holds types that are not trusted.
     ConfigError : a family of the predictor is not installed.
     """
+    predictor = opened(path)
+    predictor.members  # noqa: B018  # read now, for a first answer as quick as any
+    return predictor
+
+
+def opened(path: str | Path) -> Predictor:
+    """As `load`, but the models are read when there is something to predict."""
     folder = Path(path)
     if not folder.exists():
         beside = [str(p) for p in folder.parent.iterdir()] if folder.parent.is_dir() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import platform
 import re
 import sqlite3
@@ -15,7 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from automl.artifact import written_whole
+from automl.bounds import broken, unbeaten
 from automl.compose import typed
 from automl.config import Config
 from automl.data.schema import Schema
@@ -26,9 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = (
-    *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "row_ms", "size_mb"),
+    *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "latency_ms", "size_mb"),
     *("status", "reason", "weight", "origin", "params"),
 )
+_FRONT = ("loss", "latency_ms", "size_mb")  # what `pareto` compares where a run has a single objective
 DONE = ("ok", "pruned", "failed", "timeout", "oom", "crashed", "unfinished")
 
 
@@ -40,10 +45,13 @@ class Trial:
     ----------
     number, family, params : which candidate; `origin` is baseline, portfolio, search or promotion.
     rows : on how many of the training rows of each fold; None for all.
-    status : running, then ok, pruned, failed, timeout, oom, crashed or unfinished, with the `reason`.
+    status : running, then ok, pruned, failed, timeout, oom, crashed or unfinished, with the `reason`. One that is ok
+        and has a reason breaks a bound on its costs.
     score, low, high : the metric on the validation rows of all folds, and its 95% interval.
     folds : the score of each fold that was run.
-    fit_seconds : of all folds; `row_seconds`: one row through the model of one fold; `size`: bytes of all folds.
+    fit_seconds : of the folds that were run; `row_seconds`: one row through the model of one of them; `size`: bytes of
+        their models.
+    models : how many models answer for it in a predictor: one a fold, or one where it is to be refitted.
     weight : its share in the ensemble.
     """
 
@@ -62,6 +70,14 @@ class Trial:
     size: int = 0
     weight: float = 0.0
     rows: int | None = None
+    models: int = 1
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """`latency_ms` and `size_mb`, of the models that answer for it, and `fit_seconds`; infinite if not measured."""
+        latency = math.inf if self.row_seconds is None else 1000 * self.row_seconds * self.models
+        size = self.size * self.models / len(self.folds) / 1e6 if self.folds else math.inf
+        return {"latency_ms": latency, "size_mb": size, "fit_seconds": self.fit_seconds}
 
     @property
     def name(self) -> str:
@@ -212,11 +228,33 @@ class Run:
         done = [t for t in self.trials if t.status == "ok" and t.score is not None]
         return max(done, key=lambda t: (1 if self.maximize else -1) * (t.score or 0.0), default=None)
 
-    def leaderboard(self) -> pd.DataFrame:
-        """All trials, best first, those without a score last; one row each.
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What trials are compared by: the search's objectives or, where it has one, loss, latency_ms and size_mb."""
+        said = tuple(self.config.search.objectives)
+        return said if len(said) > 1 else _FRONT
+
+    @property
+    def front(self) -> list[Trial]:
+        """The trials that no other beats on all of the run's objectives (Pareto's front).
+
+        Those count that ended well on all rows and keep the run's bounds.
+        """
+        bounds = self.config.bounds
+        able = [t for t in self.trials if t.status == "ok" and t.rows is None and not broken(t.costs, bounds)]
+        if not able:
+            return []
+        sign = -1 if self.maximize else 1
+        values = [{"loss": sign * (t.score or 0.0), **t.costs} for t in able]
+        best = unbeaten(np.array([[of[name] for name in self.objectives] for of in values]))
+        return [trial for trial, stands in zip(able, best, strict=True) if stands]
+
+    def leaderboard(self, *, pareto: bool = False) -> pd.DataFrame:
+        """All trials, best first, those without a score last; one row each. With `pareto`, those of the `front` only.
 
         Columns: trial, family, score, low, high (95%), gain (over the baseline; above 0 is better), fit_seconds,
-        row_ms, size_mb, status, reason, weight (in the ensemble), origin, params (JSON).
+        latency_ms (one row through the models that answer for the trial), size_mb (of these models), status, reason,
+        weight (in the ensemble), origin, params (JSON).
         """
         import pandas as pd
 
@@ -233,15 +271,15 @@ class Run:
                 if base is None or base.score is None or trial.score is None
                 else sign * (trial.score - base.score) + 0.0,  # no "-0"
                 "fit_seconds": round(trial.fit_seconds, 3),
-                "row_ms": None if trial.row_seconds is None else round(1000 * trial.row_seconds, 3),
-                "size_mb": round(trial.size / 1e6, 3),
+                "latency_ms": _rounded(trial.costs["latency_ms"]),
+                "size_mb": _rounded(trial.costs["size_mb"]),
                 "status": trial.status,
                 "reason": trial.reason,
                 "weight": round(trial.weight, 4),
                 "origin": trial.origin,
                 "params": json.dumps(trial.params, default=str),
             }
-            for trial in self.trials
+            for trial in (self.front if pareto else self.trials)
         ]
         board = pd.DataFrame(rows, columns=list(_COLUMNS))
         order = {status: i for i, status in enumerate(DONE)}
@@ -297,6 +335,10 @@ def _transaction(file: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.OperationalError as error:
         raise StorageError(f"cannot write {file}: {error}; make room, or choose another run.dir=") from error
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def plain(config: Config) -> dict[str, Any]:

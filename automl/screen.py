@@ -130,9 +130,9 @@ def show_plan(console: Console, planned: Plan) -> None:
     )
 
 
-def leaderboard_table(run: Run, top: int | None = None) -> Table:
+def leaderboard_table(run: Run, top: int | None = None, *, pareto: bool = False) -> Table:
     """The leaderboard: the `top` best trials, the best of each further family, and every trial that failed."""
-    board = run.leaderboard()
+    board = run.leaderboard(pareto=pareto)
     arrow = "↑" if run.maximize else "↓"
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("trial", no_wrap=True)
@@ -201,7 +201,7 @@ def _cells(row: Any) -> list[str]:
         _span(row.low, row.high),
         _number(row.gain, "+.4g"),
         _number(row.fit_seconds, ".2f"),
-        _number(row.row_ms, ".2f"),
+        _number(row.latency_ms, ".2f"),
         _number(row.size_mb, ".2f"),
         _number(row.weight, ".2f") if row.weight else "",
         row.status + (f": {row.reason}" if row.reason else ""),

@@ -28,6 +28,12 @@ def can_refit(family: Family) -> bool:
     return "validation" not in family.can or "refit" in family.can
 
 
+def models(planned: Plan, family: str) -> int:
+    """How many models answer for a trial of a family: one a fold, or one that is refitted, as the config says."""
+    refits = planned.config.predictor.refit and can_refit(planned.registry.families[family])
+    return 1 if refits else len(serving_folds(planned.split))
+
+
 def row_seconds(
     planned: Plan, problem: Problem, trials: Sequence[Trial], refitted: Container[int] | None = None
 ) -> tuple[list[float], float]:
@@ -37,15 +43,15 @@ def row_seconds(
     """
     folds = len(serving_folds(planned.split))
     families = [planned.registry.families[trial.family] for trial in trials]
-    if refitted is None:
-        refits = planned.config.predictor.refit
-        refitted = {t.number for t, family in zip(trials, families, strict=True) if refits and can_refit(family)}
-    models = [1 if trial.number in refitted else folds for trial in trials]
-    costs = [n * (trial.row_seconds or 0.0) for n, trial in zip(models, trials, strict=True)]
+    many = [
+        models(planned, trial.family) if refitted is None else 1 if trial.number in refitted else folds
+        for trial in trials
+    ]
+    costs = [n * (trial.row_seconds or 0.0) for n, trial in zip(many, trials, strict=True)]
     row = problem.table[:1]
     besides = call_seconds(partial(problem.schema.apply, row))
     eaten: dict[Path, int] = {}  # views of the first fold -> the folds that have one like it
-    for trial, family, n in zip(trials, families, models, strict=True):
+    for trial, family, n in zip(trials, families, many, strict=True):
         folder = problem.view_folder(family.eats, 0, trial.rows)
         eaten[folder] = max(n, eaten.get(folder, 0))
     for folder, n in eaten.items():

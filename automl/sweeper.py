@@ -16,16 +16,15 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, O
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 
-from automl.errors import ConfigError, NoModelError, nearest
-from automl.search.study import SAMPLERS
+from automl.errors import ConfigError, NoModelError
+from automl.search.study import SAMPLERS, check_sampler
 
 
 class AutoMLSweeper(Sweeper):
     """Asks for `batch` jobs at a time, launches them side by side, tells their losses, until `trials` jobs are done."""
 
     def __init__(self, trials: int, batch: int, sampler: str, seed: int) -> None:
-        if sampler not in SAMPLERS:
-            raise ConfigError(f"hydra.sweeper.sampler={sampler}: unknown{nearest(sampler, SAMPLERS)}")
+        check_sampler(sampler, where="hydra.sweeper.sampler")
         if trials < 1 or batch < 1:
             raise ConfigError(f"hydra.sweeper.trials={trials}, hydra.sweeper.batch={batch}: must be at least 1")
         self.trials, self.batch, self.sampler, self.seed = trials, batch, sampler, seed
@@ -53,7 +52,7 @@ class AutoMLSweeper(Sweeper):
         fixed = [o.input_line for o in overrides if not o.is_sweep_override()]
         if not swept:
             raise ConfigError("nothing to sweep: give some key several values (a=1,2) or a range (a='interval(0, 1)')")
-        study = optuna.create_study(sampler=SAMPLERS[self.sampler](self.seed))
+        study = optuna.create_study(sampler=SAMPLERS[self.sampler].make(self.seed))
         done = 0
         while done < self.trials:
             asked = [study.ask(swept) for _ in range(min(self.batch, self.trials - done))]

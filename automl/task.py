@@ -53,13 +53,15 @@ class Task:
                 raise DataError(f"target {self.target!r}: {bad} values are not numbers")
             return numbers.to_numpy().astype(np.float64)
         code = {_plain(label): i for i, label in enumerate(self.classes)}
-        labels = [_plain(label) for label in target.to_list()]
-        if strange := sorted({str(label) for label in labels if label not in code}):
+        target = target.cast(pl.String) if isinstance(target.dtype, pl.Categorical | pl.Enum) else target
+        labels = target.unique().to_list()
+        if strange := sorted({str(label) for label in labels if _plain(label) not in code}):
             raise DataError(
                 f"target {self.target!r} has labels that were not there at fit: {', '.join(strange[:5])}; "
                 f"known: {', '.join(map(str, self.classes[:10]))}"
             )
-        return np.fromiter((code[label] for label in labels), np.int64, len(labels))
+        codes = pl.Series([code[_plain(label)] for label in labels], dtype=pl.Int64)
+        return target.replace_strict(pl.Series(labels, dtype=target.dtype), codes).to_numpy().astype(np.int64)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Labels (n,) in the target's own type from codes (n,)."""

@@ -115,6 +115,10 @@ def test_schema_is_json_schema_of_the_config(automl):
     ("words", "message"),
     [
         (["seed=-1"], "seed=-1: must be at least 0"),
+        (["constraint.size_mb<5"], "a constraint is an upper bound; say 'constraint.size_mb<=VALUE'"),
+        (["constraint.size<=5"], "did you mean 'constraint.size_mb'"),
+        (["search.sampler=tep"], "search.sampler=tep: unknown; did you mean 'tpe'?"),
+        (["-m", "hydra/sweeper=automl", "hydra.sweeper.sampler=gpp", "seed=1,2"], "hydra.sweeper.sampler=gpp: unknown"),
         (["executor.slots=0"], "executor.slots=0: must be at least 1"),
         (["budget.trials=0"], "budget.trials=0: must be at least 1"),
         (["run.progress=line"], "did you mean 'lines'"),
@@ -247,6 +251,18 @@ def test_a_space_said_on_the_command_line_reaches_the_trials(automl, dimension, 
     values = [json.loads(row)["C"] for row in table.filter(pl.col("family") == "logistic")["params"]]
     assert values
     assert all(holds(value) for value in values)
+
+
+def test_constraints_hold_on_the_command_line_and_in_a_sweep(automl):
+    words = [*QUICK, "-q", "run.progress=quiet"]
+    automl("fit", "train.csv", "target=y", *words, "constraint.size_mb<=1e-6", "run.dir=out")
+    run = Run.open("out")
+    assert run.config.bounds == {"size_mb": 1e-6}
+    assert run.trials[1].reason.startswith("size_mb ")
+    assert any(note.startswith("no trial keeps size_mb<=1e-06: logistic-1") for note in run.notes)
+    automl("fit", "-m", "train.csv", "target=y", *words, "constraint.size_mb<=1,2", "hydra.sweep.dir=sweep")
+    assert [Run.open(f"sweep/{i}").config.bounds for i in range(2)] == [{"size_mb": 1.0}, {"size_mb": 2.0}]
+    assert Run.open("sweep/0").trials[1].reason == ""
 
 
 # Data

@@ -37,6 +37,13 @@ def test_groups_and_open_keys_need_no_plus():
     assert config.data.roles == {"age": "category"}
 
 
+def test_a_constraint_is_said_as_one_and_a_latency_is_the_tighter_of_two():
+    assert compose(["constraint.latency_ms<=5"]) == compose(["constraint.latency_ms=5"])
+    config = compose(["constraint.latency_ms<=5", "constraint.size_mb <= 1.5", "budget.latency=2ms"])
+    assert config.bounds == {"latency_ms": 2.0, "size_mb": 1.5}
+    assert compose(["budget.latency=9ms"], config={"constraint": {"latency_ms": 5}}).bounds == {"latency_ms": 5.0}
+
+
 def test_a_space_is_narrowed_or_fixed_from_outside():
     narrowed = compose(["family.lightgbm.space.num_leaves={int: [4, 8]}"]).family_spec("lightgbm")
     assert all(4 <= c["num_leaves"] <= 8 for c in narrowed.candidates if "num_leaves" in c)
@@ -58,6 +65,22 @@ def test_a_space_is_narrowed_or_fixed_from_outside():
         ("family.lightgmb.params.x=1", "did you mean 'lightgbm'"),
         ("split.folds=[1", "not well formed"),
         ("family.lightgbm.sapce.x=1", "did you mean"),
+        (
+            "search.objectives=[loss,latency]",
+            "search.objectives=latency: must be one of loss, latency_ms, size_mb, fit",
+        ),
+        ("search.objectives=[size_mb]", "search.objectives=[size_mb]: must have loss, and each objective once"),
+        ("search.objectives=[]", "must have loss"),
+        ("search.objectives=[loss,size_mb,loss]", "each objective once"),
+        ("constraint.latency<=5", "did you mean 'constraint.latency_ms'"),
+        ("constraint.latency_ms<=5ms", "'5ms' is no float"),
+        ("constraint.latency_ms<=0", "constraint.latency_ms=0.0: must be above 0"),
+        ("constraint.size_mb<=nan", "must be above 0"),
+        (
+            "constraint.size_mb<5",
+            "constraint.size_mb<5: a constraint is an upper bound; say 'constraint.size_mb<=VALUE'",
+        ),
+        ("constraint.size_mb>=5", "a constraint is an upper bound"),
     ],
 )
 def test_a_wrong_override_names_the_right_one(override, message):
@@ -105,7 +128,7 @@ def test_a_file_may_not_name_an_object_to_import():
 
 
 def test_a_sweep_composes_without_the_swept_keys():
-    assert load(shorthand(["seed=1,2,3", "budget=1m,5m"]), sweep=True) is not None
+    assert load(shorthand(["seed=1,2,3", "budget=1m,5m", "constraint.size_mb<=1,2"]), sweep=True) is not None
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""The end of a run: what `predictor=fast`, `budget.latency` and calibration leave behind, and what is told of it."""
+"""The end of a run: what `predictor=fast`, constraints and calibration leave behind, and what is told of it."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.datasets import load_diabetes
 
 from automl import load
 from automl.compose import compose
@@ -18,6 +18,7 @@ from automl.fit import fit
 from automl.metrics import automl_metrics
 from automl.plan import plan
 from automl.refit import refit
+from automl.run import Run
 from automl.serving import refit_seconds, row_seconds
 
 SMALL = ["executor=inprocess", "run.progress=quiet", "split=kfold", "split.folds=3", "search.prune=0", "seed=1"]
@@ -151,7 +152,7 @@ def test_time_for_refits_is_kept_back_only_if_there_are_some(tmp_path, fast):
     assert refit_seconds(planned, problem, trials) == 0
 
 
-# The limits on latency and members
+# The limits on costs and members
 
 
 def test_members_and_latency_limit_the_ensemble(tmp_path):
@@ -164,12 +165,55 @@ def test_members_and_latency_limit_the_ensemble(tmp_path):
     assert f"out-of-fold rmse {one.score:.5g} against {free.score:.5g} of the full ensemble" in one.notes[-1]
     none = run_of(tmp_path / "none", table, *said, "budget.latency=0.001ms")
     (member,) = (trial for trial in none.trials if trial.weight > 0)
-    costs = {trial.number: trial.row_seconds for trial in none.trials if trial.origin != "baseline"}
+    costs = {trial.number: trial.costs["latency_ms"] for trial in none.trials if trial.origin != "baseline"}
     assert costs[member.number] == min(costs.values())
-    assert "more than budget.latency=0.001ms" in none.notes[-1]
+    assert all(trial.reason.startswith("latency_ms ") for trial in none.trials[1:])
+    missed, cost = none.notes[-2:]
+    assert missed == f"no trial keeps latency_ms<=0.001: {member.name}, the nearest to it, answers ({member.reason})"
+    assert re.search(r" ms a row, \S+ MB; latency_ms \S+ is above 0\.001 by \S+$", cost)
     wide = run_of(tmp_path / "wide", table, *said, "budget.latency=10s")
     assert wide.score == free.score
-    assert "more than" not in wide.notes[-1]
+    assert "is above" not in wide.notes[-1]
+
+
+def test_trials_that_break_a_bound_are_no_members_and_the_members_keep_it_together(tmp_path):
+    said = ("target=y", "families=[lightgbm,ridge,extra_trees]", "budget.trials=5")
+    said += ("family.extra_trees.params.n_estimators=20",)
+    free = run_of(tmp_path / "free", curve(), *said)
+    sizes = {trial.name: trial.costs["size_mb"] for trial in free.trials if trial.weight > 0}
+    assert len(sizes) > 1
+    bound = max(sizes.values()) + 0.4 * (sum(sizes.values()) - max(sizes.values()))  # each keeps it, all do not
+    run = run_of(tmp_path / "run", curve(), *said, f"constraint.size_mb<={bound}")
+    members = [trial for trial in run.trials if trial.weight > 0]
+    files = [file for file in (run.folder / "model" / "members").rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 1e6 * bound
+    assert sum(trial.costs["size_mb"] for trial in members) == pytest.approx(
+        sum(file.stat().st_size for file in files) / 1e6
+    )
+    small = run_of(tmp_path / "small", curve(), *said, "constraint.size_mb<=0.05")
+    reasons = {trial.family: trial.reason for trial in small.trials[1:]}
+    assert reasons["ridge"] == ""
+    assert reasons["extra_trees"].startswith("size_mb ")
+    assert {trial.family for trial in small.trials if trial.weight > 0} == {"ridge"}
+    assert {trial.status for trial in small.trials} == {"ok"}
+    assert not [note for note in small.notes if "no trial keeps" in note]
+    assert Run.open(small.folder).facts["bounds"] == "size_mb<=0.05"
+
+
+def test_fit_seconds_bound_a_trial_and_the_nearest_answers_where_none_keeps_them(tmp_path):
+    said = ("target=y", "families=[lightgbm,ridge]", "budget.trials=3")
+    run = run_of(tmp_path / "run", curve(), *said, "constraint.fit_seconds<=1e-7")
+    quickest = min(run.trials[1:], key=lambda trial: trial.fit_seconds)
+    assert [trial for trial in run.trials if trial.weight > 0] == [quickest]
+    assert run.notes[-1].startswith(f"no trial keeps fit_seconds<=1e-07: {quickest.name}, the nearest to it, answers")
+
+
+def test_a_predictor_that_is_refitted_is_bound_by_the_one_model_of_each_trial(tmp_path):
+    run = run_of(tmp_path / "run", curve(), "target=y", "families=[extra_trees]", "budget.trials=1", "predictor=fast")
+    trial = run.trials[1]
+    assert trial.models == 1
+    assert trial.costs["size_mb"] == pytest.approx(trial.size / 3e6)
+    assert trial.costs["latency_ms"] == pytest.approx(1000 * trial.row_seconds)
 
 
 def test_a_fold_costs_a_model_and_a_refit_costs_one(tmp_path, fast):
@@ -187,8 +231,8 @@ def test_a_fold_costs_a_model_and_a_refit_costs_one(tmp_path, fast):
 def test_a_latency_that_is_none_is_refused():
     with pytest.raises(ConfigError, match=r"budget\.latency=soon: not a duration"):
         compose(["budget.latency=soon"])
-    assert compose(["budget.latency=1ms"]).latency == 0.001
-    assert compose([]).latency is None
+    assert compose(["budget.latency=1ms"]).bounds == {"latency_ms": 1.0}
+    assert compose([]).bounds == {}
 
 
 # The answer
@@ -211,16 +255,3 @@ def test_a_threshold_is_kept_with_the_predictor_and_its_score_is_honest(tmp_path
     assert scores["f1"] > metric.score(truth, proba)
     assert run.low < scores["f1"] < run.high
     assert f"a row is yes from a probability of {threshold:.3g} on: f1 {run.score:.5g}, without" in run.notes[-1]
-
-
-def test_a_predictor_of_an_earlier_version_answers_as_it_did(tmp_path):
-    run = run_of(
-        tmp_path / "run", load_diabetes(as_frame=True).frame, "target=target", "families=[ridge]", "budget.trials=1"
-    )
-    manifest = run.folder / "model" / "manifest.json"
-    content = json.loads(manifest.read_text())
-    assert content.pop("answer") == {"temperature": 1.0, "weights": []}
-    rows = load_diabetes(as_frame=True).data
-    wanted = load(run.folder).predict(rows)
-    manifest.write_text(json.dumps(content))
-    np.testing.assert_array_equal(load(run.folder).predict(rows), wanted)

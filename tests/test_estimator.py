@@ -191,12 +191,15 @@ def test_leaderboard_trials_and_score(fitted):
     board = fitted.leaderboard()
     assert isinstance(board, pd.DataFrame)
     assert list(board.columns) == [
-        *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "row_ms", "size_mb"),
+        *("trial", "family", "score", "low", "high", "gain", "fit_seconds", "latency_ms", "size_mb"),
         *("status", "reason", "weight", "origin", "params"),
     ]
     assert len(board) == len(fitted.trials_) == 2
     assert board["trial"][0] == "logistic-1"
     assert board["score"][0] > board["score"][1] == 0.5
+    front = fitted.leaderboard(pareto=True)
+    assert list(front.columns) == list(board.columns)
+    assert front["trial"][0] == "logistic-1"
     assert board["weight"].sum() == pytest.approx(1)
     low, high = fitted.interval_
     assert low < fitted.score_ < high
@@ -374,3 +377,11 @@ def test_config_is_a_file_or_a_mapping_and_parameters_win(here):
         assert (found.seed, found.metric, found.budget.time) == (5, "accuracy", "40s")
     overridden = AutoML(config=said, metric="accuracy", overrides=["metric=log_loss"], output_dir="last").fit(X, Y)
     assert overridden.predictor_.task.metric == "log_loss"
+
+
+def test_models_are_read_when_there_is_something_to_predict():
+    """Reading them takes time, which is not the search's to spend."""
+    model = quick().fit(X, Y)
+    assert "members" not in vars(model.predictor_)
+    model.predict(X[:2])
+    assert "members" in vars(model.predictor_)

@@ -195,6 +195,32 @@ def test_a_gain_above_zero_is_better_than_the_baseline(finished, maximize, gains
     assert found == {"base": 0.0, **gains}
 
 
+def test_the_front_has_what_no_other_beats_on_all_rows_and_within_the_bounds(finished):
+    def trial(number, score, size, latency, **said):
+        costs = {"size": size, "row_seconds": latency, "folds": [score, score], "models": 2}
+        return Trial(number, "f", {}, "search", "ok", score=score, **costs, **said)
+
+    trials = [
+        trial(0, 0.9, 300, 0.3),
+        trial(1, 0.8, 200, 0.4),
+        trial(2, 0.8, 200, 0.5),  # beaten by 1
+        trial(3, 0.7, 300, 0.1),
+        trial(4, 0.8, 200, 0.4),  # as good as 1
+        trial(5, 0.95, 1, 0.01, rows=100),
+        replace(trial(6, 0.99, 1, 0.01), status="pruned"),
+        replace(trial(7, 0.1, 1, 0.2), row_seconds=None),  # small, and its latency is not known
+    ]
+    run = replace(finished, trials=trials, maximize=True)
+    assert run.objectives == ("loss", "latency_ms", "size_mb")
+    assert list(run.leaderboard(pareto=True)["trial"]) == ["f-0", "f-1", "f-4", "f-3", "f-7"]
+    assert [t.name for t in replace(run, maximize=False).front] == ["f-1", "f-3", "f-4", "f-7"]
+    two = replace(run, config=compose(["search.objectives=[size_mb,loss]"]))
+    assert [t.name for t in two.front] == ["f-0", "f-1", "f-2", "f-4", "f-7"]
+    bound = replace(run, config=compose(["constraint.latency_ms<=700"]))
+    assert [t.name for t in bound.front] == ["f-0", "f-3"]
+    assert replace(run, trials=trials[5:7]).leaderboard(pareto=True).empty
+
+
 def test_without_a_baseline_there_is_no_gain(finished):
     table = board(True, ("base", "failed", None), ("up", "ok", 3.0), finished=finished)
     assert table["gain"].isna().all()
@@ -210,6 +236,7 @@ def test_trials_that_raise_die_or_hang_are_rows_with_a_reason_and_the_run_ends_o
         "executor.slots=2",
         "executor.threads=1",
         "families=[unruly,linear]",
+        "search.patience=0",
     ]
     modes = "[{mode: raise},{mode: die},{mode: hang}]"
     config = compose(
@@ -233,11 +260,11 @@ def test_trials_that_raise_die_or_hang_are_rows_with_a_reason_and_the_run_ends_o
 
 def test_a_run_of_nothing_but_hanging_trials_ends_on_time_with_the_baseline(tmp_path, unruly):
     overrides = ["executor=local", "families=[unruly]", "++family.unruly.params={mode: hang}", "split=holdout"]
-    config = compose(["data=iris", f"run.dir='{tmp_path}/run'", "budget=6s", *overrides])
+    config = compose(["data=iris", f"run.dir='{tmp_path}/run'", "budget=12s", *overrides])
     with pytest.raises(NoModelError, match="is the baseline"):
         fit(config)
     run = Run.open(tmp_path / "run")
-    assert run.seconds < 8
+    assert run.seconds <= 1.02 * 12 + 1
     assert run.trials[0].status == "ok"
     assert {member.family for member in load(run.folder).members} == {"baseline"}
 

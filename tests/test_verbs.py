@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -67,10 +68,25 @@ def test_leaderboard_and_show_of_a_run(automl, run_dir):
     assert "next:" in shown
 
 
+def test_the_front_of_a_run_and_where_there_is_none(automl, run_dir, tmp_path):
+    with held_still(run_dir):
+        shown = automl("leaderboard", run_dir, "--pareto")
+    front = Run.open(run_dir).leaderboard(pareto=True)
+    assert re.findall(r"^\w+-\d", shown, re.MULTILINE) == list(front["trial"])
+    assert shown.endswith("no other trial beats these on loss, latency_ms, size_mb\n")
+    table = pl.read_csv(automl("leaderboard", run_dir, "--pareto", "--csv").encode())
+    assert table["trial"].to_list() == list(front["trial"])
+    cut = replace(Run.open(run_dir), folder=tmp_path / "cut", trials=[])
+    cut.create()
+    assert automl("leaderboard", "cut", "--pareto") == ""
+    assert automl.err == "no trial has ended well on all rows: there is none to compare\n"
+    assert automl("leaderboard", "cut", "--pareto", "--csv").startswith("trial,family,score")
+
+
 def test_leaderboard_as_csv_has_every_column(automl, run_dir):
     table = pl.read_csv(automl("leaderboard", run_dir, "--csv").encode())
     assert table.height == 3
-    assert {"trial", "score", "low", "high", "gain", "row_ms", "status", "reason", "params"} <= set(table.columns)
+    assert {"trial", "score", "low", "high", "gain", "latency_ms", "status", "reason", "params"} <= set(table.columns)
     assert table["score"].to_list() == sorted(table["score"], reverse=True)
 
 

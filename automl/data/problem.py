@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from automl.data.arrays import ArrayView
 from automl.data.schema import Schema
 from automl.data.split import Fold, Split
 from automl.data.text import Text, read
-from automl.data.views import ArrayView, View, fit_view, load_view
+from automl.data.views import View, fit_view, load_view
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry, installed
 from automl.task import Task
@@ -33,6 +34,7 @@ class Problem:
     task, schema : what to predict, from what.
     plugins : the arguments of `automl.plugins.installed`, so that a worker loads the same ones.
     folds : the number of folds.
+    crosses : how many crosses its views may have at most.
     """
 
     folder: Path
@@ -40,6 +42,7 @@ class Problem:
     schema: Schema
     plugins: tuple[Any, ...]
     folds: int
+    crosses: int = 0
 
     @classmethod
     def write(
@@ -52,6 +55,7 @@ class Problem:
         task: Task,
         schema: Schema,
         plugins: Sequence[Any],
+        crosses: int = 0,
     ) -> Problem:
         """Lay out a work folder. `table` is typed by `schema`, `y` (n,) encoded by `task`, `weight` (n,) or None."""
         folder.mkdir(parents=True)
@@ -67,16 +71,18 @@ class Problem:
             "schema": schema.to_dict(),
             "plugins": [list(part) if isinstance(part, tuple) else part for part in plugins],
             "folds": len(split.folds),
+            "crosses": crosses,
         }
         (folder / "problem.json").write_text(json.dumps(facts, default=str))
-        return cls(folder, task, schema, tuple(plugins), len(split.folds))
+        return cls(folder, task, schema, tuple(plugins), len(split.folds), crosses)
 
     @classmethod
     def read(cls, folder: Path) -> Problem:
         """The problem that `write` laid out."""
         facts = json.loads((folder / "problem.json").read_text())
         plugins = tuple(tuple(part) if isinstance(part, list) else part for part in facts["plugins"])
-        return cls(folder, Task.from_dict(facts["task"]), Schema.from_dict(facts["schema"]), plugins, facts["folds"])
+        task, schema = Task.from_dict(facts["task"]), Schema.from_dict(facts["schema"])
+        return cls(folder, task, schema, plugins, facts["folds"], facts["crosses"])
 
     @cached_property
     def registry(self) -> Registry:
@@ -163,7 +169,7 @@ class Problem:
         told = any(column.role == "text" for column in self.schema.columns) and kind not in ("frame", "texts")
         texts, *numbers = self._texts(fold, most) if told else ([], np.empty(0), np.empty(0))
         train, y = read(self.table[rows.train], texts, numbers[0]), self.y[rows.train]
-        view = fit_view(kind, train, self.schema, y, len(self.task.classes), texts)
+        view = fit_view(kind, train, self.schema, y, len(self.task.classes), texts, self.crosses)
         view.save(folder)
         _store(folder / "rows" / "train", view.training(train, y))
         del train  # a copy of the rows: let it go before the next one

@@ -16,6 +16,8 @@ DTYPES = {"numeric": "float", "category": "string", "text": "string", "datetime"
 
 # A row number cannot be told from a short column that happens to count up.
 _MANY = 20
+_VERY_MANY = 300_000  # rows from which on not all that could be known of a column is worth the time that it takes
+_HEAD = 10_000
 _ID_NAME = re.compile(
     r"(^|[_\s.-])(id|uuid|guid|idx|index|rowid|row_?(id|num|number|no)|record|unnamed: 0|serial_?(no|number)?|s\.?no)"
     r"\.?$"
@@ -62,6 +64,9 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
     )
     values = evaluate(column, cells.convert(column.name, dtype, into, missing))
     lost = values.null_count()
+    if dtype.is_float() and _measures(values):
+        unique = int(values.to_frame().select(pl.all().approx_n_unique()).item())
+        return _infinite(column, Guess("numeric", f"the type is {dtype}", unique=unique, missing=lost))
     levels = values.drop_nulls().unique()
     if len(levels) == 0:
         found = Guess("constant", "all missing")
@@ -76,7 +81,20 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
     else:
         found = Guess(into, f"the type is {dtype}")
     found.unique, found.missing = found.unique or len(levels), lost
-    if dtype.is_float() and (infinite := int(column.is_infinite().sum())):
+    return _infinite(column, found)
+
+
+def _measures(values: pl.Series) -> bool:
+    """Whether the first of very many numbers show that they are measurements: no constant, no ids, no dates."""
+    if len(values) < _VERY_MANY:
+        return False
+    head = values.head(_HEAD).drop_nulls()
+    return head.n_unique() > _MANY and bool((head != head.round()).any())
+
+
+def _infinite(column: pl.Series, found: Guess) -> Guess:
+    """With a note on the infinite values of the column, if it has some."""
+    if column.dtype.is_float() and (infinite := int(column.is_infinite().sum())):
         found.notes.append(f"{infinite:,} infinite value{'s' * (infinite > 1)} became missing")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from automl.data.cells import Missing
 from automl.data.roles import DTYPES, Guess, as_said, evaluate, guess
 from automl.errors import ConfigError, DataError, nearest
 
+TRENDS = {"increasing": 1, "decreasing": -1}
 ROLES = ("numeric", "category", "text", "datetime", "boolean", "id", "constant", "ignored")
 _FEW = 1000  # rows that are not worth a second thread
 _PLANS = 32  # a service that gets tables of ever new shapes must not grow
@@ -32,6 +33,7 @@ class Column:
     missing, unique : counts at fit.
     low, high : the range of numbers (or of dates, as ISO strings) at fit.
     format : the strptime format of dates that were text.
+    monotone : how predictions must go with it, one of `TRENDS`, or None where they are free.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Column:
     low: float | str | None = None
     high: float | str | None = None
     format: str | None = None
+    monotone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,13 @@ class Schema:
 
     @classmethod
     def infer(
-        cls, table: pl.DataFrame, *, roles: Mapping[str, str], drop: Sequence[str], missing: Sequence[str]
+        cls,
+        table: pl.DataFrame,
+        *,
+        roles: Mapping[str, str],
+        drop: Sequence[str],
+        missing: Sequence[str],
+        monotone: Mapping[str, str] | None = None,
     ) -> Schema:
         """Infer the schema of a table of features (n, p), n at least 2.
 
@@ -73,10 +82,11 @@ class Schema:
         roles : column name -> role, where the user knows better; `data.roles` in a config.
         drop : columns to leave out; `data.drop`.
         missing : further spellings of a missing value; `data.missing`. A number among them counts in numeric columns.
+        monotone : numeric column -> one of `TRENDS`; `data.monotone`.
 
         Raises
         ------
-        ConfigError : `roles` or `drop` names an unknown column or role.
+        ConfigError : `roles`, `drop` or `monotone` names an unknown column, role or trend, or no numeric column.
         DataError : fewer than 2 rows, or no column to learn from; the message says why each one is none.
         """
         _check_said(table.columns, roles, drop)
@@ -99,6 +109,7 @@ class Schema:
                 column = twins.mark(column)
             columns.append(column)
             notes += [f"{name}: {note}" for note in found.notes]
+        columns = _constrained(columns, monotone or {})
         schema = cls(tuple(columns), table.height, tuple(str(word) for word in missing), tuple(notes))
         if not schema.features:
             shown = "; ".join(f"{c.name}: {c.role}, {c.why}" for c in columns[:10]) or "there is none"
@@ -110,6 +121,11 @@ class Schema:
     def features(self) -> tuple[Column, ...]:
         """The columns to learn from."""
         return tuple(column for column in self.columns if column.role in DTYPES)
+
+    @cached_property
+    def monotone(self) -> dict[str, int]:
+        """Column -> 1 where predictions must not fall as it rises, -1 where they must not rise."""
+        return {column.name: TRENDS[column.monotone] for column in self.features if column.monotone}
 
     def apply(self, table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         """The features of `table` in the schema's order and types, and notes on what was ignored or lost.
@@ -285,6 +301,23 @@ def _column(series: pl.Series, found: Guess, missing: Missing) -> Column:
         if found.dtype == "datetime":
             low, high = (moment and moment.isoformat() for moment in (low, high))
     return Column(series.name, found.role, found.dtype, found.why, found.missing, found.unique, low, high, found.format)
+
+
+def _constrained(columns: Sequence[Column], monotone: Mapping[str, str]) -> list[Column]:
+    """The columns, each with the trend that the user wants of it."""
+    known = {column.name: column for column in columns}
+    for name, trend in monotone.items():
+        where = f"data.monotone.{name}"
+        if name not in known:
+            raise ConfigError(f"{where}: the table has no such column{nearest(name, known)}")
+        if trend not in TRENDS:
+            raise ConfigError(f"{where}={trend}: must be {' or '.join(TRENDS)}{nearest(trend, TRENDS)}")
+        if (column := known[name]).role != "numeric":
+            raise ConfigError(
+                f"{where}: the column is {column.role} ({column.why}), and only numeric ones have an order; "
+                f"say data.roles.{name}=numeric if it is one"
+            )
+    return [replace(column, monotone=monotone.get(column.name)) for column in columns]
 
 
 def _check_said(names: Iterable[str], roles: Mapping[str, str], drop: Sequence[str]) -> None:

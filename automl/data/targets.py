@@ -55,6 +55,10 @@ class TargetMeans(Category):
             means[:, j] = prior + sums / (rows + _pull(rows, sums, away))
         return replace(blank, means=means)
 
+    def read(self, table: pl.DataFrame) -> pl.Series:
+        """The levels."""
+        return table.get_column(self.column)
+
     @cached_property
     def names(self) -> list[str]:
         """column:mean, or column:share=class of each label, then the column's own for codes, or column:count."""
@@ -64,14 +68,14 @@ class TargetMeans(Category):
 
     def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:
         """Write the means over all training rows, and the codes or frequencies."""
-        places = self.places(table.get_column(self.column))
+        places = self.places(self.read(table))
         for j, means in enumerate(self.means.T):
             out[:, j] = means[places]
         out[:, -1] = self._last[places]
 
     def fill_training(self, table: pl.DataFrame, target: np.ndarray, folds: np.ndarray, out: np.ndarray) -> None:
         """Write the training rows, all of them, each by the rows of other folds; `target` is what was learned from."""
-        places = self.places(table.get_column(self.column))
+        places = self.places(self.read(table))
         out[:, -1] = self._last[places]
         if not self.means.shape[1]:
             return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -13,11 +12,13 @@ import numpy as np
 import polars as pl
 
 from automl.data import store
+from automl.data.arrays import ArrayView, Source, raw
+from automl.data.crosses import Arithmetic, Pair, fit_crosses
 from automl.data.dates import Dates
 from automl.data.levels import Codes, OneHot
 from automl.data.numbers import Numbers, Scale
 from automl.data.schema import Schema
-from automl.data.targets import TargetMeans, inner_folds, target_columns, told_labels
+from automl.data.targets import TargetMeans, target_columns, told_labels
 from automl.data.text import Text
 from automl.errors import ConfigError, DataError, nearest
 
@@ -38,7 +39,7 @@ class View(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """Names of the output columns, no two alike."""
+        """Names of the output columns, no two alike; a numeric column keeps its own."""
 
     @property
     def categories(self) -> dict[int, int]:
@@ -68,6 +69,7 @@ def fit_view(
     y: np.ndarray | None = None,
     classes: int = 0,
     texts: Sequence[Text] = (),
+    crosses: int = 0,
 ) -> View:
     """Fit a view of one kind on training rows that `Schema.apply` gave.
 
@@ -81,6 +83,7 @@ def fit_view(
     y : the encoded target (n,) of the rows; only ``encoded`` needs it.
     classes : the number of classes, 0 for regression.
     texts : what the sources of ``texts`` learned from these rows, to save learning it again.
+    crosses : how many crosses ``encoded`` may have at most, see `automl.data.crosses`.
 
     Raises
     ------
@@ -103,7 +106,10 @@ def fit_view(
         return _fit_dense(table, columns, texts)
     if y is None or kind == "codes":
         return _fit_codes(table, columns, texts)
-    return _fit_encoded(table, columns, texts, y, classes)
+    view = _fit_encoded(table, y, columns, texts, classes)
+    free = [name for name in columns if name not in schema.monotone]
+    fit_plain = partial(_fit_encoded, columns=columns, texts=texts, classes=classes)
+    return replace(view, direct=[*view.direct, *fit_crosses(table, y, classes, crosses, free, fit_plain)])
 
 
 def load_view(folder: Path) -> View:
@@ -146,116 +152,14 @@ class FrameView:
         store.write(folder, "view", {"kind": self.kind, "names": self.names})
 
 
-class Source(Protocol):
-    """What turns one column, or a block of them, into numbers."""
-
-    @property
-    def names(self) -> list[str]:
-        """Of the columns that it fills."""
-
-    @property
-    def gaps(self) -> list[tuple[int, str]]:
-        """(column filled, table column) where missing values are NaN and may deserve an indicator."""
-
-    def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:
-        """Write all of `out` (n, len(names)), of any float type."""
-
-
-@dataclass(frozen=True)
-class ArrayView:
-    """The views that are arrays: sources that pass through a `Scale`, then sources written as they are."""
-
-    kind: str
-    scaled: Sequence[Source]
-    scale: Scale | None
-    direct: Sequence[Source]
-    notes: list[str] = field(default_factory=list)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Names of the output columns, no two alike."""
-        names = [name for source in self.scaled for name in source.names]
-        names += [f"{names[j]}:missing" for j in self._indicated]
-        return _distinct(names + [name for source in self.direct for name in source.names])
-
-    @cached_property
-    def categories(self) -> dict[int, int]:
-        """Column number -> number of codes."""
-        found, start = {}, self._scaled_width
-        for source in self.direct:
-            if isinstance(source, Codes) and source.codes:
-                found[start] = source.codes
-            start += len(source.names)
-        return found
-
-    def transform(self, table: pl.DataFrame) -> np.ndarray:
-        """float32 (n, p), C order."""
-        return self._filled(table, range(len(self.direct)))
-
-    def training(self, table: pl.DataFrame, y: np.ndarray) -> np.ndarray:
-        """float32 (n, p), C order: as `transform` has it, but for target means, which are out of fold."""
-        apart = {i: source for i, source in enumerate(self.direct) if isinstance(source, TargetMeans)}
-        out = self._filled(table, [i for i in range(len(self.direct)) if i not in apart])
-        if apart:
-            labels = next(iter(apart.values())).labels
-            target, folds = target_columns(y, labels), inner_folds(len(y))
-        for i, source in apart.items():
-            source.fill_training(table, target, folds, out[:, self._places[i]])
-        return out
-
-    def save(self, folder: Path) -> None:
-        """Write view.json and view.npz."""
-        state = {
-            "kind": self.kind,
-            "scaled": [_state(source) for source in self.scaled],
-            "scale": self.scale and store.fields_of(self.scale),
-            "direct": [_state(source) for source in self.direct],
-            "notes": self.notes,
-        }
-        store.write(folder, "view", state)
-
-    @cached_property
-    def _indicated(self) -> Sequence[int]:
-        return () if self.scale is None else self.scale.indicated.tolist()
-
-    @cached_property
-    def _scaled_width(self) -> int:
-        return self._raw_width + len(self._indicated)
-
-    @cached_property
-    def _raw_width(self) -> int:
-        return sum(len(source.names) for source in self.scaled)
-
-    @cached_property
-    def _places(self) -> list[slice]:
-        """The columns of each of `direct`."""
-        ends = np.cumsum([self._scaled_width, *(len(source.names) for source in self.direct)]).tolist()
-        return [slice(start, end) for start, end in pairwise(ends)]
-
-    def _filled(self, table: pl.DataFrame, chosen: Sequence[int]) -> np.ndarray:
-        """An array of which the sources `chosen` of `direct`, and all others, are written."""
-        out = np.empty((table.height, len(self.names)), np.float32)
-        rows = _chunk(len(self.names))
-        for start in range(0, table.height, rows):
-            part = table.slice(start, rows) if table.height > rows else table
-            self._encode(part, chosen, out[start : start + rows])
-        return out
-
-    def _encode(self, table: pl.DataFrame, chosen: Sequence[int], out: np.ndarray) -> None:
-        if self.scale is not None:
-            self.scale.apply(_raw(self.scaled, table, self._raw_width), out[:, : self._scaled_width])
-        for i in chosen:
-            self.direct[i].fill(table, out[:, self._places[i]])
-
-
 _CODES_KEPT = 1000
 _LEVELS_KEPT = 40
 _WIDTH = 5000
 _SAMPLE_ROWS = 50_000
 _SAMPLE_VALUES = 2**24
-_CHUNK_ROWS = 2**14
-_CHUNK_VALUES = 2**22
-_SOURCES: dict[str, type] = {kind.__name__: kind for kind in (Numbers, Dates, Text, Codes, OneHot, TargetMeans)}
+_SOURCES: dict[str, type] = {
+    kind.__name__: kind for kind in (Numbers, Dates, Text, Codes, OneHot, TargetMeans, Arithmetic, Pair)
+}
 
 
 def _fit_codes(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text]) -> ArrayView:
@@ -270,7 +174,7 @@ def _fit_codes(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Tex
 
 
 def _fit_encoded(
-    table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text], y: np.ndarray, classes: int
+    table: pl.DataFrame, y: np.ndarray, columns: dict[str, str], texts: Sequence[Text], classes: int
 ) -> ArrayView:
     names = _of(columns, "category")
     labels = told_labels(y, classes, max(1, _WIDTH // max(len(names), 1)))
@@ -287,7 +191,7 @@ def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Tex
     indicated, notes = _indicators(scaled, table)
     width = sum(len(source.names) for source in scaled)
     sample = _sample(table, min(_SAMPLE_ROWS, max(1000, _SAMPLE_VALUES // max(width, 1))))
-    scale = Scale.fit(_raw(scaled, sample, width), indicated)
+    scale = Scale.fit(raw(scaled, sample, width), indicated)
     categories = [OneHot.fit(table[name], _LEVELS_KEPT) for name in _of(columns, "category")]
     narrow, told = _narrowed(categories, _WIDTH - width - len(indicated))
     return ArrayView("dense", scaled, scale, narrow, notes + told)
@@ -303,16 +207,6 @@ def _numbers(columns: dict[str, str]) -> Numbers:
 
 def _dates(table: pl.DataFrame, columns: dict[str, str], *, cyclic: bool) -> list[Dates]:
     return [Dates.fit(table[name], cyclic=cyclic) for name in _of(columns, "datetime")]
-
-
-def _raw(sources: Sequence[Source], table: pl.DataFrame, width: int) -> np.ndarray:
-    """What the sources say, unscaled, float64 (n, width)."""
-    raw, start = np.empty((table.height, width)), 0
-    for source in sources:
-        end = start + len(source.names)
-        source.fill(table, raw[:, start:end])
-        start = end
-    return raw
 
 
 def _indicators(sources: Sequence[Source], table: pl.DataFrame) -> tuple[list[int], list[str]]:
@@ -348,29 +242,6 @@ def _sample(table: pl.DataFrame, rows: int) -> pl.DataFrame:
     if table.height <= rows:
         return table
     return table[np.sort(np.random.default_rng(0).choice(table.height, rows, replace=False))]
-
-
-def _chunk(width: int) -> int:
-    return min(max(_CHUNK_VALUES // max(width, 1), 256), _CHUNK_ROWS)
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """The names, with a number after each that is already taken."""
-    if len(set(names)) == len(names):
-        return names
-    taken, found = set(names), []
-    seen: set[str] = set()
-    for name in names:
-        free, number = name, 2
-        while free in seen or (free != name and free in taken):
-            free, number = f"{name}#{number}", number + 1
-        seen.add(free)
-        found.append(free)
-    return found
-
-
-def _state(source: Source) -> dict[str, Any]:
-    return {"source": type(source).__name__, **store.fields_of(source)}
 
 
 def _source(state: dict[str, Any]) -> Source:

@@ -6,8 +6,6 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,36 +13,38 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import NoModelError
+from automl.execute.forkserver import ForkServer
 
 _POLL = 0.05
-_SPARE: list[_Worker] = []
+_WARM: list[ForkServer] = []
 
 
 class LocalExecutor:
     """Keeps `slots` workers. One that passes the limit of its job is killed and replaced, and so is one that dies.
 
-    A worker is a process of its own interpreter that speaks JSON over pipes, so a user's script needs no
-    ``if __name__ == "__main__"``, nothing is pickled, and a crash in a library's C code takes down one trial only.
+    A worker is a process that is forked from one with nothing of the user's in it, and speaks JSON over pipes. So a
+    script needs no ``if __name__ == "__main__"``, nothing is pickled, and a crash in a library's C code takes down one
+    trial only.
     """
 
     def __init__(self, folder: Path, slots: int, threads: int, memory: int | None) -> None:
         self.slots = slots
         self._folder, self._memory = folder, memory
         self._selector = selectors.DefaultSelector()
+        self._server = _WARM[-1] if _WARM else ForkServer()
         self._workers = [self._start() for _ in range(slots)]
 
     @classmethod
     @contextmanager
     def warm(cls) -> Iterator[None]:
-        """Begin to start a worker now, for the executor that is made inside the block."""
-        spare = _Worker()
-        _SPARE.append(spare)
+        """Load what workers need now, for the executors that are made inside the block."""
+        server = ForkServer()
+        _WARM.append(server)
         try:
             yield
         finally:
-            if spare in _SPARE:
-                _SPARE.remove(spare)
-                spare.kill()
+            _WARM.remove(server)
+            server.close()
 
     def submit(self, job: Mapping[str, Any]) -> None:
         """Hand the job to an idle worker; its limit counts from here."""
@@ -64,6 +64,8 @@ class LocalExecutor:
         for worker in self._workers:
             self._stop(worker)
         self._selector.close()
+        if self._server not in _WARM:
+            self._server.close()
 
     def _read(self, seconds: float) -> list[dict[str, Any]]:
         outcomes = []
@@ -74,7 +76,7 @@ class LocalExecutor:
                     worker.job = None
                     outcomes.append(outcome)
             if worker.ended and worker in self._workers:
-                outcomes += self._replace(worker, "crashed", _death(worker.process.wait()))
+                outcomes += self._replace(worker, "crashed", _death(worker.wait()))
         return outcomes
 
     def _enforce(self) -> list[dict[str, Any]]:
@@ -99,34 +101,32 @@ class LocalExecutor:
         return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
 
     def _start(self) -> _Worker:
-        worker = _SPARE.pop() if _SPARE else _Worker()
+        if not self._server.alive:
+            self._server = ForkServer()
+        worker = _Worker(self._server)
         worker.tell(str(self._folder))
-        self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+        self._selector.register(worker.outcomes, selectors.EVENT_READ, worker)
         return worker
 
     def _stop(self, worker: _Worker) -> None:
-        self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
+        self._selector.unregister(worker.outcomes)
         worker.kill()
 
 
 class _Worker:
     """One worker process and the job that it has. It serves the folder that it is told first."""
 
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "automl.execute.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # Its own session: Ctrl-C is for the driver, which decides what becomes of the workers.
-            start_new_session=True,
-            env={
-                **os.environ,
-                # GNU OpenMP's threads spin while they wait; beside any other busy process that makes a fit much slower.
-                "OMP_WAIT_POLICY": "passive",
-                "AUTOML_DRIVER": str(os.getpid()),
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            },
-        )
+    def __init__(self, server: ForkServer) -> None:
+        jobs, self.jobs = os.pipe()
+        self.outcomes, outcomes = os.pipe()
+        self._server = server
+        try:
+            self._number = server.fork(jobs, outcomes)
+        except OSError as error:
+            raise NoModelError(f"worker processes do not start ({error}); try executor=inprocess to see why") from error
+        finally:
+            os.close(jobs)
+            os.close(outcomes)
         self.job: Mapping[str, Any] | None = None
         self.until = 0.0
         self.ended = self.ready = False
@@ -137,16 +137,11 @@ class _Worker:
         self.tell(job)
 
     def tell(self, what: Any) -> None:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(what).encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died: the closed pipe of its outcomes says so to whoever waits
+        with suppress(BrokenPipeError):  # it has died: the closed pipe of its outcomes says so to whoever waits
+            os.write(self.jobs, json.dumps(what).encode() + b"\n")
 
     def lines(self) -> list[dict[str, Any]]:
-        assert self.process.stdout is not None
-        data = os.read(self.process.stdout.fileno(), 1 << 16)
+        data = os.read(self.outcomes, 1 << 16)
         self.ended = not data
         *whole, self._rest = (self._rest + data).split(b"\n")
         if whole and not self.ready:
@@ -157,19 +152,22 @@ class _Worker:
     def memory(self) -> int:
         """Resident bytes that the worker does not share with files (memory-mapped data is the page cache's)."""
         try:
-            resident, shared = map(int, Path(f"/proc/{self.process.pid}/statm").read_text().split()[1:3])
+            resident, shared = map(int, Path(f"/proc/{self.pid}/statm").read_text().split()[1:3])
         except (OSError, ValueError):
             return 0
         return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid(self._number)
+
+    def wait(self) -> int:
+        return self._server.wait(self._number)
+
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
-        self.process.wait()
+        self._server.kill(self._number)
+        os.close(self.jobs)
+        os.close(self.outcomes)
 
 
 def _death(code: int) -> str:

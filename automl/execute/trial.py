@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from automl.artifact import save_model, written_whole
 from automl.clock import call_seconds
 from automl.data.problem import Problem
+from automl.data.views import View
 from automl.family import Family, predict
 
 REFIT = "refit.json"  # in the folder of a fold: what its estimator says of a refit
@@ -36,7 +38,9 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     and ``notes`` on what its view capped.
     """
     try:
-        return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
+        # A solver calls BLAS often and for little: its threads would mostly wait, on a busy machine 20 times as long.
+        with threadpool_limits({"openmp": job["threads"], "blas": 1}):
+            return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
     except Exception as error:  # a family is somebody else's code: its trouble is a row of the leaderboard
         return {"id": job["id"], "status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
 
@@ -57,7 +61,7 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver that has not converged shows in its score
-        estimator.fit(X, y, **_extras(family, view, (X_valid, y_valid), weight, job["deadline"]))
+        estimator.fit(X, y, **_extras(problem, family, view, (X_valid, y_valid), weight, job["deadline"]))
         fitted = time.perf_counter()
         classes, score, answer = len(problem.task.classes), None, None
         if job["fold"] is not None:
@@ -89,7 +93,9 @@ def _keep_refit(estimator: Any, job: Mapping[str, Any], file: Path) -> None:
     file.write_text(json.dumps(wanted), encoding="utf-8")
 
 
-def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any, deadline: float) -> dict[str, Any]:
+def _extras(
+    problem: Problem, family: Family, view: View, validation: tuple[Any, Any], weight: Any, deadline: float
+) -> dict[str, Any]:
     """The keywords of fit that the family declares, and that there is something to say for."""
     extras: dict[str, Any] = {}
     if "weights" in family.can and weight is not None:
@@ -100,6 +106,8 @@ def _extras(family: Family, view: Any, validation: tuple[Any, Any], weight: Any,
         extras["deadline"] = deadline
     if "categories" in family.can and family.eats == "codes":
         extras["categories"] = view.categories
+    if "monotone" in family.can and problem.schema.monotone:
+        extras["monotone"] = {view.names.index(name): way for name, way in problem.schema.monotone.items()}
     return extras
 
 

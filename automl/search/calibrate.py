@@ -1,4 +1,4 @@
-"""Calibration: a temperature for probabilities or weights for labels, where nested folds prove that they help."""
+"""Calibration: probabilities by a temperature or a curve, labels by weights, where nested folds prove that it helps."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def calibrate(
 ) -> tuple[Answer, np.ndarray]:
     """The answer that is best by the metric, and out-of-fold predictions (n, C) that score as it may be expected to.
 
-    For a metric of probabilities it is a temperature, for one of labels the weights of the classes, which in a binary
-    task are a threshold. The rows are dealt into 5 parts, and on each is used what was learned from the other four.
-    Only if that scores better than nothing at all, by more than the standard error of the gain over the parts, is it
-    learned from all rows and used; the predictions that come back are then those of the parts, so their score is not
-    that of numbers tuned on the same rows.
+    For a metric of probabilities it is a temperature or, in a binary task, a curve (isotonic regression: Zadrozny and
+    Elkan 2002); for one of labels it is the weights of the classes, which in a binary task are a threshold. The rows
+    are dealt into 5 parts, and on each is used what was learned from the other four. Only if that scores better than
+    nothing at all, by more than the standard error of the gain over the parts, is it learned from all rows and used;
+    the predictions that come back are then those of the parts, so their score is not that of numbers tuned on the
+    same rows.
 
     Parameters
     ----------
@@ -52,12 +53,38 @@ def calibrate(
     least = _FEW if metric.takes == "labels" else _ENOUGH.get(classes, _ENOUGH_OF_MANY)
     if n < least or metric.takes == "value":
         return plain, blended
-    learn = _weights if metric.takes == "labels" else _temperature
+    ways: list[_Way] = [_weights] if metric.takes == "labels" else [_temperature]
+    if metric.takes != "labels" and classes == 2:
+        ways.append(_curve)
+    best, most, calibrated = None, 0.0, blended
+    for learn in ways:
+        nested, gain = _nested(learn, shares, y, metric, weight, seed, deadline)
+        if gain > most:
+            best, most, calibrated = learn, gain, nested
+    if best is None or time.monotonic() > deadline:
+        return plain, blended
+    rows = _some(np.arange(n), seed)
+    return best(shares[rows], y[rows], metric, None if weight is None else weight[rows]), calibrated
+
+
+_Way = Callable[[np.ndarray, np.ndarray, Metric, np.ndarray | None], Answer]
+
+
+def _nested(
+    learn: _Way,
+    shares: np.ndarray,
+    y: np.ndarray,
+    metric: Metric,
+    weight: np.ndarray | None,
+    seed: int,
+    deadline: float,
+) -> tuple[np.ndarray, float]:
+    """What a metric is to see where each part is answered by what was learned from the others; the gain, if proven."""
     part = _deal(y, np.random.default_rng(seed))
     nested, gains = np.empty_like(shares), []
     for i in range(_PARTS):
         if time.monotonic() > deadline:
-            return plain, blended
+            return shares, 0.0
         rows, held = _some(np.flatnonzero(part != i), seed), part == i
         answer = learn(shares[rows], y[rows], metric, None if weight is None else weight[rows])
         nested[held] = _given(answer, shares[held])
@@ -65,10 +92,7 @@ def calibrate(
         gains.append(_loss(metric, y[held], shares[held], there) - _loss(metric, y[held], nested[held], there))
     gain = _loss(metric, y, shares, weight) - _loss(metric, y, nested, weight)
     error = float(np.std(gains, ddof=1)) / math.sqrt(_PARTS)
-    if not gain > max(error, 1e-12) or time.monotonic() > deadline:
-        return plain, blended
-    rows = _some(np.arange(n), seed)
-    return learn(shares[rows], y[rows], metric, None if weight is None else weight[rows]), nested
+    return nested, gain if gain > max(error, 1e-12) else 0.0
 
 
 def _given(answer: Answer, shares: np.ndarray) -> np.ndarray:
@@ -84,6 +108,17 @@ def _temperature(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.n
 
     found = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded", options={"xatol": 0.01})
     return Answer(math.exp(float(found.x))) if found.fun < loss(0.0) else Answer()
+
+
+def _curve(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:
+    from sklearn.isotonic import IsotonicRegression
+
+    # Two rows that nobody saw, one of each class, keep its ends off 0 and 1: certainty that a sample cannot give.
+    told = np.concatenate([shares[:, 1], [shares[:, 1].min(), shares[:, 1].max()]])
+    weights = np.append(np.ones(len(y)) if weight is None else weight, [1.0, 1.0])
+    fitted = IsotonicRegression().fit(told, np.append(y == 1, [1, 0]), weights)
+    places, values = fitted.X_thresholds_.astype(np.float64), fitted.y_thresholds_.astype(np.float64)
+    return Answer(curve=tuple(zip(places.tolist(), values.tolist(), strict=True)))
 
 
 def _weights(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:

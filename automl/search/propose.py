@@ -14,6 +14,7 @@ from automl.family import Candidate, FamilySpec
 from automl.search.study import Study
 from automl.space import is_free
 
+_PATIENCE = 3  # draws in vain of a sampler that takes its time
 _RETRIES = 20  # draws of a family that has been tried before, until it is taken as exhausted
 _ETA = 3  # of so many candidates at one number of rows, one goes on to the next (Li et al. 2020, "ASHA")
 
@@ -32,6 +33,7 @@ class Proposer:
     order : given their entries, first ones of all families by priority, then second ones: as they are to be tried.
     rungs : numbers of training rows, rising; None stands for all of them and comes last. New candidates begin at the
         first one, and the best third of those that have a result goes on to the next.
+    objectives : how many values the studies are told with; the first is the loss, and all else goes by that alone.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Proposer:
         portfolio: bool,
         seed: int,
         rungs: Sequence[int | None] = (None,),
+        objectives: int = 1,
         order: Order = list,
     ) -> None:
         self._specs = dict(sorted(specs.items(), key=lambda item: (item[1].priority, item[0])))
@@ -52,7 +55,7 @@ class Proposer:
         self._results: dict[int | None, dict[str, tuple[float, Candidate]]] = {rung: {} for rung in self._rungs}
         self._queue = order(_interleaved(self._specs, first_only=not portfolio, rows=self._rungs[0]))
         self._studies = {
-            name: Study(spec, sampler, seed + zlib.crc32(name.encode()) % 10_000)
+            name: Study(spec, sampler, seed + zlib.crc32(name.encode()) % 10_000, objectives)
             for name, spec in self._specs.items()
             if is_free(spec.space)
         }
@@ -62,10 +65,13 @@ class Proposer:
         """Entries of the portfolios that were not tried yet."""
         return len(self._queue)
 
-    def next(self, affordable: Affordable = lambda family, rows: True) -> tuple[Candidate, str] | None:
+    def next(
+        self, affordable: Affordable = lambda family, rows: True, within: float = math.inf
+    ) -> tuple[Candidate, str] | None:
         """The next candidate and where it comes from (promotion, portfolio or search), or None: nothing left to try.
 
-        A candidate for which `affordable(family, rows)` is False is passed over.
+        A candidate for which `affordable(family, rows)` is False is passed over. `within` is how many seconds a draw
+        may take, see `Study.ask`.
         """
         if promoted := self._promotion(affordable):
             return promoted, "promotion"
@@ -78,8 +84,8 @@ class Proposer:
         families = [name for name in self._studies if affordable(name, first)]
         while families:
             name = self._choose(families)
-            for _ in range(_RETRIES):
-                candidate = Candidate(name, self._studies[name].ask(), first)
+            for i in range(_RETRIES):
+                candidate = Candidate(name, self._studies[name].ask(within if i < _PATIENCE else 0), first)
                 if self._is_new(candidate):
                     return candidate, "search"
             families.remove(name)
@@ -90,8 +96,33 @@ class Proposer:
         self._is_new(candidate)
         self._queue = [waiting for waiting in self._queue if _key(waiting) != _key(candidate)]
 
-    def tell(self, candidate: Candidate, loss: float | None, cost: float = 1.0) -> None:
-        """Learn the loss of a candidate (lower is better), or None where it gave none, and what it cost."""
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the draws."""
+        return [
+            f"{name}: TPE made {study.replaced} of {study.draws} draws: one of up to {study.takes:.1f} s did not fit "
+            "into the time left, or gave what had been tried"
+            for name, study in self._studies.items()
+            if study.replaced
+        ]
+
+    def tell(
+        self,
+        candidate: Candidate,
+        loss: float | None,
+        cost: float = 1.0,
+        others: Sequence[float] = (),
+        excess: Mapping[str, float] | None = None,
+    ) -> None:
+        """Learn what came of a candidate.
+
+        Parameters
+        ----------
+        loss : lower is better; None where it gave none.
+        cost : what it took.
+        others : its values in the objectives besides the loss.
+        excess : by how much it is above each bound, see `Study.tell`.
+        """
         if loss is not None and not math.isfinite(loss):
             loss = None
         if loss is not None:
@@ -99,7 +130,8 @@ class Proposer:
         if candidate.rows == self._rungs[0]:  # losses at other numbers of rows are not to be compared with these
             self._progress[candidate.family].tell(math.inf if loss is None else loss, cost)
             if candidate.family in self._studies:
-                self._studies[candidate.family].tell(candidate.params, loss)
+                values = None if loss is None or not np.isfinite(others).all() else [loss, *others]
+                self._studies[candidate.family].tell(candidate.params, values, excess)
 
     def _promotion(self, affordable: Affordable) -> Candidate | None:
         """The best candidate that has earned more rows, at the highest rung where there is one."""

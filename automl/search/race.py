@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from automl.bounds import broken, excess
 from automl.config import SearchConf
 from automl.data.problem import Problem
 from automl.execute import Executor
@@ -29,7 +30,9 @@ _GRACE = 2.0  # seconds beyond the allowance of its trial after which a job is k
 _SHARE, _FEW = 0.25, 4  # of the time left, for one trial, while few trials have a result
 _LATER = 0.5  # and when more have
 _MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
+_DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
 _LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
+_OVERHEAD = 0.02  # seconds that a job takes besides its fit
 _LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
 
 
@@ -58,6 +61,8 @@ class Race:
     executor : where jobs run; `threads`: the cores that a job may use.
     budget : what may be spent.
     report : called with each trial when it begins and when it has ended.
+    bounds : upper bounds on the costs of a trial, by name; one that breaks them says so and is told to the sampler.
+    models : family -> how many models answer for a trial of it in a predictor; one a fold where it is not said.
     keep : called with the trials that ended well so far, to keep the best ensemble of them; gives its loss. It is
         called at once for the first two, and then when that costs little beside the time since the last call.
     earlier : the trials of this race before it was cut off, in order. Those that had ended are not run again; those
@@ -76,6 +81,8 @@ class Race:
         threads: int,
         budget: Budget,
         report: Callable[[Trial], None],
+        bounds: Mapping[str, float] | None = None,
+        models: Mapping[str, int] | None = None,
         keep: Callable[[list[Trial]], float] = lambda trials: math.nan,
         earlier: Sequence[Trial] = (),
     ) -> None:
@@ -84,10 +91,12 @@ class Race:
         self.why = ""
         self.notes: list[str] = []
         self._search, self._seed, self._threads, self._report, self._keep = search, seed, threads, report, keep
-        self._baseline = Candidate(baseline, specs[baseline].candidates[0]) if baseline else None
+        self._bounds, self._models = bounds or {}, models or {}
+        self._others = [name for name in search.objectives if name != "loss"]
         racing = {name: spec for name, spec in specs.items() if name != baseline}
         rows = len(problem.fold(0).train)
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
+        self._baseline = Candidate(baseline, specs[baseline].candidates[0], rungs[0]) if baseline else None
         facts = Facts.of(problem.task, problem.schema, rows)
         self._proposer = Proposer(
             racing,
@@ -95,6 +104,7 @@ class Race:
             portfolio=search.portfolio,
             seed=seed,
             rungs=rungs,
+            objectives=1 + len(self._others),
             order=partial(learned, facts=facts) if search.order == "learned" else list,
         )
         outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
@@ -131,6 +141,7 @@ class Race:
         for entry in list(self._entries.values()):
             done = f"{len(entry.scores)} of {self.problem.folds} folds were done at the end of the run"
             self._end(entry, "unfinished", f"{done}: {self.why}")
+        self.notes += self._proposer.notes
         return self.trials
 
     # What runs next
@@ -180,7 +191,9 @@ class Race:
                 dear.append(family)
             return fits
 
-        proposal = self._proposer.next(affordable)
+        # What a draw may take must not depend on the clock where the number of trials is to decide.
+        within = self.budget.left * (_DRAW if self.budget.trials is None else 1.0)
+        proposal = self._proposer.next(affordable, within)
         if proposal is None:
             self.why = "no further trial fits into the time left" if dear else "every candidate was tried"
             return None
@@ -191,6 +204,7 @@ class Race:
 
     def _begin(self, trial: Trial) -> _Entry:
         candidate = Candidate(trial.family, trial.params, trial.rows)
+        trial.models = self._models.get(trial.family, self.problem.folds)
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
         left = self.budget.left * self._side_by_side
@@ -268,7 +282,7 @@ class Race:
             self._end(entry, "failed", f"{metric.name} on its validation rows is not a number")
             return
         trial.low, trial.high = interval(metric, y, predictions, weight, seed=self._seed)
-        self._end(entry, "ok", "")
+        self._end(entry, "ok", broken(trial.costs, self._bounds))
 
     def _hopeless(self, entry: _Entry) -> str:
         trial = entry.trial
@@ -305,8 +319,14 @@ class Race:
                 if trial.origin == "baseline":
                     continue
                 seen = float(np.mean(trial.folds)) if trial.status == "pruned" else trial.score
-                cost = 1.0 if self.budget.trials is not None else max(trial.fit_seconds, 1e-3)
-                self._proposer.tell(candidate, None if seen is None else self.problem.metric.loss(seen), cost)
+                loss = None if seen is None else self.problem.metric.loss(seen)
+                cost = (
+                    1.0 if self.budget.trials is not None else trial.fit_seconds + _OVERHEAD * max(1, len(trial.folds))
+                )
+                costs = trial.costs
+                costs["fit_seconds"] *= self.problem.folds / max(1, len(trial.folds))
+                others = [costs[name] for name in self._others]
+                self._proposer.tell(candidate, loss, cost, others, excess(costs, self._bounds))
 
     def _restore(self, trial: Trial) -> None:
         candidate = Candidate(trial.family, trial.params, trial.rows)
@@ -318,6 +338,8 @@ class Race:
         if trial.status == "running":
             self._begin(Trial(trial.number, trial.family, trial.params, trial.origin, rows=trial.rows))
             return
+        if trial.status == "ok":
+            trial.reason = broken(trial.costs, self._bounds)  # budget.latency may be another than it was
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
         if trial.folds:

@@ -12,7 +12,7 @@ def automl_families() -> Iterable[Family]:
     """One family: class shares for classification, the metric's best constant for regression."""
     yield Family(
         "baseline",
-        {"classification": "sklearn.dummy:DummyClassifier", "regression": "automl_baseline.constant:Constant"},
+        {"classification": "automl_baseline.constant:Shares", "regression": "automl_baseline.constant:Constant"},
         eats="codes",
-        can={"weights", "metric"},
+        can={"weights", "metric", "monotone"},
     )

@@ -1,14 +1,62 @@
-"""The constant that a regression metric likes best."""
+"""The constants: class shares, and the number that a regression metric likes best. Both go with any trend."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+_FILE = "constant.json"
 
 
-class Constant(RegressorMixin, BaseEstimator):
+class _Kept(BaseEstimator):
+    """What was learned is a few numbers, in JSON: the first predictor of a run need not wait for a library."""
+
+    def save(self, folder: Path) -> None:
+        """Write the parameters and what was learned into `folder`."""
+        learned = {name: value for name, value in vars(self).items() if name.endswith("_")}
+        arrays = {name: value.tolist() for name, value in learned.items() if isinstance(value, np.ndarray)}
+        text = json.dumps({"params": self.get_params(), "learned": learned | arrays, "arrays": list(arrays)})
+        (folder / _FILE).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The estimator that `save` wrote."""
+        said = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        self = cls(**said["params"])
+        for name, value in said["learned"].items():
+            setattr(self, name, np.array(value) if name in said["arrays"] else value)
+        return self
+
+
+class Shares(ClassifierMixin, _Kept):
+    """Answers with the shares of the classes in the training rows.
+
+    Attributes
+    ----------
+    classes_, shares_ : the labels, and the share of each.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, monotone: Any = None) -> Self:
+        """Learn the shares of the labels `y` (n,), weighted by `sample_weight` (n,)."""
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        counts = np.bincount(codes, sample_weight)
+        self.shares_ = counts / counts.sum()
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The shares for each row: float64 (n, classes)."""
+        return np.tile(self.shares_, (len(X), 1))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most frequent label for each row: (n,)."""
+        return np.full(len(X), self.classes_[self.shares_.argmax()])
+
+
+class Constant(RegressorMixin, _Kept):
     """Predicts one number, the best one for the metric among all constants on the training rows.
 
     Parameters
@@ -24,7 +72,7 @@ class Constant(RegressorMixin, BaseEstimator):
     def __init__(self, metric: str = "rmse") -> None:
         self.metric = metric
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, monotone: Any = None) -> Self:
         """Learn the constant from the targets `y` (n,), weighted by `sample_weight` (n,).
 
         Raises

@@ -18,6 +18,6 @@ def automl_families() -> Iterable[Family]:
                 "regression": f"automl_boosting.{name}:{cls}Regressor",
             },
             eats="codes" if name == "catboost" else "encoded",  # CatBoost orders target statistics of its own
-            can={"weights", "validation", "refit", "deadline", "categories", "metric"},
+            can={"weights", "validation", "refit", "deadline", "categories", "metric", "monotone"},
             requires=(name,),
         )

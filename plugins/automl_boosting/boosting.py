@@ -54,6 +54,7 @@ class Boosting(BaseEstimator):
         validation: tuple[Any, Any] | None = None,
         deadline: float | None = None,
         categories: Mapping[int, int] | None = None,
+        monotone: Mapping[int, int] | None = None,
     ) -> Self:
         """Learn.
 
@@ -65,6 +66,8 @@ class Boosting(BaseEstimator):
         validation : X and y of held-out rows; rounds after the best one on them are dropped.
         deadline : seconds from now after which no further round is begun; one round is always done.
         categories : column number -> number of levels, for the columns of X that hold codes.
+        monotone : column number -> 1 or -1: as the column rises, all else being equal, no value (of two classes, the
+            probability of the second) falls, or rises for -1.
 
         Raises
         ------
@@ -80,7 +83,8 @@ class Boosting(BaseEstimator):
             held = held if len(held.y) else None
         self.categories_ = {int(column): int(levels) for column, levels in (categories or {}).items()}
         stopper = Stopper(end, rows=len(X))
-        self.model_ = self._train(train, held, self.target_.loss, stopper)
+        trends = [monotone.get(column, 0) for column in range(self.n_features_in_)] if monotone else []
+        self.model_ = self._train(train, held, self.target_.loss, stopper, trends)
         self.n_estimators_ = stopper.best_round
         return self
 
@@ -118,8 +122,11 @@ class Boosting(BaseEstimator):
     def _learn_target(self, y: np.ndarray) -> Labels | Quantity:
         raise NotImplementedError
 
-    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper) -> Any:
-        """Boost until `stopper` says stop, and give a model of its `best_round` rounds."""
+    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper, trends: list[int]) -> Any:
+        """Boost until `stopper` says stop, and give a model of its `best_round` rounds.
+
+        `trends` has a 1, 0 or -1 for each column if some must be kept to, and is empty otherwise.
+        """
         raise NotImplementedError
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:

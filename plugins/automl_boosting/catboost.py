@@ -17,7 +17,10 @@ _FILE = "model.cbm"
 
 
 class CatBoost(Boosting):
-    """Parameters by CatBoost's own names; its documentation says what they mean."""
+    """Parameters by CatBoost's own names; its documentation says what they mean.
+
+    Trees that must keep to a trend (`monotone`) are symmetric, whatever `grow_policy` says: CatBoost knows no others.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class CatBoost(Boosting):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper) -> Any:
+    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper, trends: list[int]) -> Any:
         params = {
             **self._settings(),
             **_objective(loss),
@@ -68,9 +71,14 @@ class CatBoost(Boosting):
             "allow_writing_files": False,
             "logging_level": "Silent",
         }
-        if loss.name in ("absolute", "quantile"):
+        if loss.kinked:
             del params["leaf_estimation_iterations"]  # their leaves are exact quantiles, not steps
-        if self.grow_policy == "SymmetricTree":
+        if trends:
+            # The pool has the numbers first; and only symmetric trees can keep to a trend.
+            params["grow_policy"] = "SymmetricTree"
+            free = len(self.categories_)
+            params["monotone_constraints"] = np.delete(trends, sorted(self.categories_)).tolist() + [0] * free
+        if params["grow_policy"] == "SymmetricTree":
             del params["min_data_in_leaf"]
         model = catboost.CatBoost(params)
         eval_set = None if held is None else self._pool(held.X, held)

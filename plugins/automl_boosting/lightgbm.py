@@ -60,7 +60,7 @@ class LightGBM(Boosting):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper) -> Any:
+    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper, trends: list[int]) -> Any:
         rows, columns = train.X.shape
         params = {
             **self._settings(),
@@ -75,6 +75,10 @@ class LightGBM(Boosting):
         }
         if self.min_data_in_leaf is None:  # the tuned value is for large tables: few rows could not be split at all
             params["min_data_in_leaf"] = min(params["min_data_in_leaf"], max(1, rows // 20))
+        if trends:
+            params["monotone_constraints"] = trends
+            if loss.kinked:
+                params |= {"metric": params["objective"], "objective": _steps(train, loss)}
 
         def after(env: Any) -> None:
             losses = env.evaluation_result_list
@@ -108,6 +112,11 @@ class LightGBMRegressor(BoostedRegressor, LightGBM):
     """LightGBM on the metric's own loss; the tuned parameters are pytabkit's "TD" defaults (Holzmüller et al. 2024)."""
 
     tuned: ClassVar = {"learning_rate": 0.05, "num_leaves": 100, "min_data_in_leaf": 3, "bagging_fraction": 0.7}
+
+
+def _steps(rows: Rows, loss: Loss) -> Any:
+    """The loss as steps along its slope, for LightGBM's own would move its leaves, and out of order."""
+    return lambda raw, _: loss.slope(rows, raw)
 
 
 def _objective(loss: Loss) -> dict[str, Any]:

@@ -19,6 +19,20 @@ class Loss:
     classes: int = 0
     level: float = 0.5
 
+    @property
+    def kinked(self) -> bool:
+        """Whether its slope jumps and its leaves are medians or quantiles: ``absolute`` and ``quantile``."""
+        return self.name in ("absolute", "quantile")
+
+    def slope(self, rows: Rows, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of a kinked loss at the predictions `raw` (n,), the slope (n,), and 1 for the curvature that it lacks.
+
+        Steps along the slope leave a tree's leaves in the order in which they were grown, as quantiles do not.
+        """
+        weight = np.ones(len(raw)) if rows.weight is None else rows.weight
+        below = np.where(raw < rows.y, -self.level, 1 - self.level)
+        return weight * below, weight
+
 
 @dataclass(frozen=True)
 class Rows:

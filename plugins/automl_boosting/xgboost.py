@@ -58,7 +58,7 @@ class XGBoost(Boosting):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper) -> Any:
+    def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper, trends: list[int]) -> Any:
         params = {
             **self._settings(),
             **_objective(loss),
@@ -67,6 +67,12 @@ class XGBoost(Boosting):
             "nthread": self._threads(train.X),
             "verbosity": 0,
         }
+        steps = None
+        if trends:
+            params["monotone_constraints"] = tuple(trends)
+            if loss.kinked:  # XGBoost's own would move its leaves to medians and quantiles, and out of order
+                del params["objective"]
+                params["base_score"], steps = 0.0, lambda raw, _: loss.slope(train, raw)
         data = xgboost.QuantileDMatrix(
             train.X, train.y, weight=train.weight, max_bin=self.max_bin, **self._types(train.X)
         )
@@ -74,7 +80,13 @@ class XGBoost(Boosting):
         if held is not None:
             evals = [(xgboost.DMatrix(held.X, held.y, weight=held.weight, **self._types(held.X)), "held")]
         booster = xgboost.train(
-            params, data, self.n_estimators, evals=evals, callbacks=[_Callback(stopper)], verbose_eval=False
+            params,
+            data,
+            self.n_estimators,
+            evals=evals,
+            obj=steps,
+            callbacks=[_Callback(stopper)],
+            verbose_eval=False,
         )
         return booster[: stopper.best_round]
 

@@ -33,6 +33,7 @@ class Forest(BaseEstimator):
     Attributes
     ----------
     trees_ : the trees, joined into one.
+    prior_ : of a classifier, the shares of the classes in the training rows.
     n_estimators_ : how many were grown.
     """
 
@@ -91,6 +92,7 @@ class Forest(BaseEstimator):
             forest.set_params(n_estimators=forest.n_estimators + batch)
         if hasattr(forest, "classes_"):
             self.classes_ = forest.classes_
+            self.prior_ = np.unique(y, return_counts=True)[1] / len(y)
         grown = [tree.tree_ for tree in forest.estimators_]
         del forest
         self.trees_ = Trees.join(grown)
@@ -126,7 +128,10 @@ class Forest(BaseEstimator):
     def save(self, folder: Path) -> None:
         """Write the trees and the parameters into `folder`: numbers in `.npz`, the rest as JSON."""
         classes = getattr(self, "classes_", None)
-        self.trees_.save(folder, {"params": self.get_params(), "features": self.n_features_in_}, classes)
+        said = {"params": self.get_params(), "features": self.n_features_in_}
+        if classes is not None:
+            said["prior"] = self.prior_.tolist()
+        self.trees_.save(folder, said, classes)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -140,7 +145,7 @@ class Forest(BaseEstimator):
         self = cls(**said["params"])
         self.trees_, self.n_estimators_, self.n_features_in_ = trees, len(trees), said["features"]
         if classes is not None:
-            self.classes_ = classes
+            self.classes_, self.prior_ = classes, np.array(said["prior"])
         return self
 
 
@@ -148,8 +153,13 @@ class _Classifier(ClassifierMixin, Forest):
     tuned: ClassVar[dict[str, Any]] = {"criterion": "gini", "max_features": "sqrt"}
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The mean class shares of the leaves that a row falls into: float64 (n, classes)."""
-        return self._mean(X)
+        """The mean class shares of the leaves that a row falls into, and of all rows: float64 (n, classes).
+
+        All rows count as one tree more, so that no class that was learned is ever taken to be impossible.
+        """
+        mean, trees = self._mean(X), self.n_estimators_
+        shares: np.ndarray = (trees * mean + self.prior_) / (trees + 1)
+        return shares
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest label: (n,)."""

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl.data.cells import Missing
 from automl.data.read import automl_readers
 from automl.data.read import read as read_with
+from automl.data.roles import guess
 from automl.data.schema import ROLES, Schema, typed_target
 from automl.errors import ConfigError, DataError
 
@@ -393,3 +395,16 @@ def test_the_order_of_rows_changes_no_role_but_id(table, random):
     for one, other in zip(before.columns, after.columns, strict=True):
         assert one.role == other.role or "id" in (one.role, other.role)
         assert one.role in ROLES
+
+
+def test_a_very_long_column_of_measurements_is_seen_at_a_glance():
+    values = np.random.default_rng(0).normal(size=400_000).astype(np.float32)
+    values[:5], values[5:7] = np.nan, np.inf
+    found = guess(pl.Series("x", values), Missing.of([]))
+    assert (found.role, found.missing, found.notes) == ("numeric", 7, ["2 infinite values became missing"])
+    assert found.unique == pytest.approx(len(np.unique(values[7:])), rel=0.05)
+
+
+def test_a_very_long_column_may_yet_be_a_constant_or_an_id():
+    assert guess(pl.Series("x", np.full(400_000, 0.5)), Missing.of([])).role == "constant"
+    assert guess(pl.Series("x", np.arange(400_000, dtype=np.float64)), Missing.of([])).role == "id"

@@ -9,9 +9,10 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
+from automl.data.arrays import ArrayView
 from automl.data.schema import Column, Schema
 from automl.data.targets import FOLDS, told_labels
-from automl.data.views import ArrayView, fit_view
+from automl.data.views import fit_view
 from automl.errors import DataError
 
 

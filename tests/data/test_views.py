@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from automl.data.arrays import ArrayView
 from automl.data.schema import Column, Schema
 from automl.data.text import Text, read
-from automl.data.views import ArrayView, View, fit_view, load_view
+from automl.data.views import View, fit_view, load_view
 from automl.errors import ConfigError, DataError, StorageError
 
 DTYPES = {
@@ -135,7 +136,7 @@ def test_a_row_is_encoded_alike_in_any_batch(kind, monkeypatch):
     table, schema = mixed(700)
     view = fitted(kind, table[:200], schema)
     whole = view.transform(table)
-    monkeypatch.setattr("automl.data.views._CHUNK_ROWS", 97)
+    monkeypatch.setattr("automl.data.arrays._CHUNK_ROWS", 97)
     np.testing.assert_array_equal(view.transform(table), whole)
     np.testing.assert_array_equal(view.transform(table.reverse())[::-1], whole)
     np.testing.assert_array_equal(np.vstack([view.transform(table[i]) for i in range(30)]), whole[:30])

@@ -73,10 +73,34 @@ def test_one_worker_lives_through_everything_a_trial_may_do(work):
     assert not (work / "trials" / "00002").exists(), "a failed job leaves nothing under a final name"
 
 
+def test_a_fork_server_that_was_killed_is_replaced(work):
+    executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+    try:
+        assert outcome(executor, job("ok", 0))["status"] == "ok"
+        first = executor._workers[0].pid
+        executor._server.process.kill()
+        assert outcome(executor, job("hang", 1))["status"] == "crashed"
+        assert outcome(executor, job("ok", 2))["status"] == "ok"
+        assert executor._workers[0].pid != first
+    finally:
+        executor.close()
+
+
+def test_executors_in_a_warm_block_share_a_fork_server_that_ends_with_it(work):
+    with LocalExecutor.warm():
+        pair = [LocalExecutor(work, slots=1, threads=1, memory=None) for _ in range(2)]
+        server = pair[0]._server
+        assert pair[1]._server is server
+        pair[0].close()
+        assert outcome(pair[1], job("ok", 0))["status"] == "ok"
+        pair[1].close()
+    assert not server.alive
+
+
 def test_closing_leaves_no_process(work):
     executor = LocalExecutor(work, slots=2, threads=1, memory=None)
     executor.submit(job("hang", 0))
-    pids = [worker.process.pid for worker in executor._workers]
+    pids = [worker.pid for worker in executor._workers]
     executor.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
@@ -91,7 +115,7 @@ def test_workers_die_with_a_driver_that_is_killed(work):
         executor = LocalExecutor(Path({str(work)!r}), slots=1, threads=1, memory=None)
         executor.submit({job("hang")!r})
         executor.wait(4.0)
-        print(executor._workers[0].process.pid, flush=True)
+        print(executor._workers[0].pid, flush=True)
         time.sleep(3600)
         """
     )

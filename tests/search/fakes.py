@@ -1,10 +1,12 @@
 """A race on a clock of its own: an executor that answers from a function, so that an hour takes no time."""
 
+import importlib.util
 import json
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
+import pytest
 
 from automl.compose import compose
 from automl.data.problem import Problem
@@ -13,11 +15,21 @@ from automl.data.split import Fold, Split
 from automl.family import FamilySpec
 from automl.search.budget import Budget
 from automl.search.race import Race
+from automl.search.study import SAMPLERS
 from automl.space import parse
 from automl.task import Task
 
+
+def lacks(package):
+    return importlib.util.find_spec(package) is None
+
+
 SEARCH = replace(compose().search, sampler="random", rungs=[], patience=0)
 X = {"x": {"float": [0.0, 1.0]}}
+SAMPLERS_HERE = [
+    pytest.param(name, marks=pytest.mark.skipif(any(map(lacks, sampler.needs)), reason=f"needs {sampler.needs}"))
+    for name, sampler in sorted(SAMPLERS.items())
+]
 
 
 def problem_of(folder, folds):
@@ -42,7 +54,8 @@ class Clock:
 class FakeExecutor:
     """Keeps the contract of an executor on a clock of its own.
 
-    `answer(job)` gives the seconds that the job takes, and its loss or the status that it ends with.
+    `answer(job)` gives the seconds that the job takes, and its loss, the status that it ends with, or what an outcome
+    is to say.
     """
 
     def __init__(self, problem, clock, answer, slots=1, kills=True):
@@ -63,10 +76,12 @@ class FakeExecutor:
         elif isinstance(told, str):
             outcome |= {"status": told, "reason": f"it {told}"}
         else:
-            outcome |= {"score": told, "fit_seconds": seconds, "row_seconds": 0.001, "size": 10}
+            said = told if isinstance(told, dict) else {"score": told}
+            outcome |= {"fit_seconds": seconds, "row_seconds": 0.001, "size": 10, **said}
             folder = self.problem.trial_folder(job["trial"], job["fold"])
             folder.mkdir(parents=True, exist_ok=True)
-            np.save(folder / "predictions.npy", self.problem.y[self.problem.fold(job["fold"]).valid] + told)
+            off = outcome["score"]
+            np.save(folder / "predictions.npy", self.problem.y[self.problem.fold(job["fold"]).valid] + off)
         self.running.append((self.clock.now + seconds, outcome))
         self.most = max(self.most, len(self.running))
 
@@ -91,7 +106,7 @@ def race(problem, answer, specs=None, *, seconds=100.0, trials=None, slots=1, se
     executor = FakeExecutor(problem, clock, answer, slots, kills)
     specs = {"prior": spec(), **(specs or {"model": spec(X)})}
     ended = []
-    extra = {key: said.pop(key) for key in ("keep", "earlier") if key in said}
+    extra = {key: said.pop(key) for key in ("keep", "earlier", "bounds", "models") if key in said}
     made = Race(
         problem,
         specs,

@@ -40,6 +40,28 @@ def test_a_temperature_cools_what_is_too_sure(name, prior):
     np.testing.assert_allclose(nested.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("name", ["log_loss", "brier"])
+def test_a_curve_mends_what_no_temperature_can(name):
+    metric = METRICS[name]
+
+    def skewed(n, seed):
+        rng = np.random.default_rng(seed)
+        said = rng.uniform(size=n)
+        return np.column_stack([1 - said, said]), (rng.uniform(size=n) < 0.1 + 0.3 * said**3).astype(np.int64)
+
+    shares, y = skewed(6000, 0)
+    answer, nested = calibrate(shares, y, metric)
+    assert answer.temperature == 1
+    points = np.array(answer.curve)
+    assert (np.diff(points, axis=0) >= 0).all()
+    assert 0 < points[0, 1] < points[-1, 1] < 1
+    fresh, truth = skewed(20_000, 1)
+    made = answer.probabilities(fresh)
+    assert np.abs(made[:, 1] - (0.1 + 0.3 * fresh[:, 1] ** 3)).mean() < 0.02
+    assert metric.score(truth, made) < metric.score(truth, fresh) - 0.05
+    assert metric.score(y, nested) < metric.score(y, shares)
+
+
 @pytest.mark.parametrize("name", ["log_loss", "brier", "accuracy", "roc_auc"])
 def test_what_is_right_already_is_left_alone(name):
     for seed in range(3):
@@ -113,7 +135,7 @@ def test_the_same_rows_give_the_same_answer():
 
 
 def test_an_answer_is_plain_data():
-    for answer in (Answer(), Answer(1.5, (0.2, 0.8))):
+    for answer in (Answer(), Answer(1.5, weights=(0.2, 0.8)), Answer(curve=((0.1, 0.2), (0.8, 0.9)))):
         assert Answer.from_dict(answer.to_dict()) == answer
 
 

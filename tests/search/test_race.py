@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from fakes import SEARCH, Clock, FakeExecutor, X, losses, problem_of, race, spec
+from fakes import SAMPLERS_HERE, SEARCH, Clock, FakeExecutor, X, losses, problem_of, race, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +12,7 @@ from automl.compose import compose
 from automl.execute.inprocess import InProcessExecutor
 from automl.search.budget import Budget
 from automl.search.race import Race
+from automl.search.study import SAMPLERS
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +362,7 @@ def test_candidates_begin_on_few_rows_and_the_best_third_goes_on_to_all(problems
         (0.9, 5, "portfolio"),
         (0.2, None, "promotion"),
     ]
-    assert [job["rows"] for job in executor.jobs] == [None, 5, 5, 5, None]
+    assert [job["rows"] for job in executor.jobs] == [5, 5, 5, 5, None], "the baseline begins as the others do"
 
 
 def test_rungs_near_all_rows_are_passed_over(problems):
@@ -408,3 +409,71 @@ def test_trials_of_an_earlier_part_of_the_run_are_not_run_again(problems):
     again, executor, _ = race(problems[1], by_x, specs, earlier=first.trials[:3])
     assert told(again) == told(first)
     assert [job["params"] for job in executor.jobs] == [{"x": 0.3}]
+
+
+# Samplers, objectives, bounds
+
+
+def sized(job):
+    """The further x is from 0.3 the worse, and the larger x is the larger the model; the baseline's loss is 1."""
+    x = job["params"].get("x", 1.3)
+    return 1.0, {"score": abs(x - 0.3) + 0.001 * job["fold"], "size": int(1e6 * x), "row_seconds": 0.001 * x}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS_HERE)
+@pytest.mark.parametrize("several", [False, True])
+def test_each_sampler_races_the_same_whatever_runs_side_by_side(problems, sampler, several):
+    if several and not SAMPLERS[sampler].several:
+        pytest.skip("it knows one objective")
+    said = {"objectives": ["loss", "size_mb"], "bounds": {"latency_ms": 2.0}} if several else {}
+    specs = {"model": spec({**X, "y": {"float": [0.0, 1.0]}, "kind": {"choice": ["a", "b"]}}, [{"x": 0.9}])}
+    trials, slots = (13, (1, 2)) if sampler == "gp" else (24, (1, 3))
+    one, other = (
+        race(problems[3], sized, specs, trials=trials, slots=n, seconds=9000, sampler=sampler, **said)[0] for n in slots
+    )
+    assert len(one.trials) == trials + 1
+    assert told(one) == told(other)
+    assert not one.notes
+    assert {t.status for t in one.trials} <= {"ok", "pruned"}
+
+
+def test_a_trial_that_breaks_a_bound_is_ok_and_says_which_and_by_how_much(problems):
+    specs = {"model": spec({}, [{"x": 0.5}, {"x": 0.4}, {"x": 0.1}])}
+    bounds = {"size_mb": 1.4, "latency_ms": 1.35, "fit_seconds": 9.0}
+    made, _, _ = race(problems[3], sized, specs, bounds=bounds, prune=0)
+    assert [(t.status, t.reason) for t in made.trials[1:]] == [
+        ("ok", "size_mb 1.5 is above 1.4 by 0.1; latency_ms 1.5 is above 1.35 by 0.15"),
+        ("ok", ""),
+        ("ok", ""),
+    ]
+    assert made.trials[2].costs == pytest.approx({"size_mb": 1.2, "latency_ms": 1.2, "fit_seconds": 3.0})
+    one, _, _ = race(problems[3], sized, specs, bounds=bounds, prune=0, models={"model": 1})
+    assert [t.reason for t in one.trials[1:]] == ["", "", ""]
+    assert one.trials[2].costs == pytest.approx({"size_mb": 0.4, "latency_ms": 0.4, "fit_seconds": 3.0})
+
+
+def test_a_bound_and_a_further_objective_draw_the_search_to_what_is_small(problems):
+    def large(**said):
+        made, _, _ = race(problems[1], sized, trials=60, seconds=9000, sampler="tpe", **said)
+        late = [t.params["x"] for t in made.trials[-30:]]
+        return sum(x > 0.25 for x in late) / len(late)
+
+    assert large() > 0.6
+    assert large(bounds={"size_mb": 0.1}) < 0.3
+    assert large(objectives=["loss", "size_mb"]) < 0.5
+
+
+def test_a_bound_that_has_moved_since_a_run_was_cut_off_is_judged_anew(problems):
+    specs = {"model": spec({}, [{"x": 0.5}, {"x": 0.4}])}
+    first, _, _ = race(problems[3], sized, specs, bounds={"latency_ms": 1.35}, prune=0)
+    again, _, _ = race(problems[3], sized, specs, bounds={"latency_ms": 9}, earlier=first.trials[:2], prune=0)
+    assert [t.reason for t in again.trials] == ["", "", ""]
+
+
+def test_a_draw_that_would_not_fit_into_the_time_left_is_not_begun_and_the_run_says_so(problems):
+    pytest.importorskip("torch")
+    specs = {"model": spec({**X, "y": {"float": [0.0, 1.0]}}, [{"x": 0.9}])}
+    made, _, _ = race(problems[1], sized, specs, seconds=7, sampler="gp")
+    assert any(t.origin == "search" for t in made.trials)
+    (note,) = made.notes
+    assert note.startswith("model: TPE made ")

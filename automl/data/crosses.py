@@ -1,0 +1,323 @@
+"""Crosses: two columns told as one, where a trial on held-out rows shows that trees learn more with them than without.
+
+Trees cut one column at a time, so a ratio or a difference takes them many cuts, and a pair of categories as many as it
+has levels. But each further column is also a chance to learn noise, and on most tables crosses bring nothing. So they
+are tried as OpenFE does (Zhang et al. 2023, "OpenFE: Automated Feature Generation with Expert-level Performance"), by
+what they do for boosted trees, on a sample, and taken only if the gain is beyond doubt.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from automl.data.arrays import ArrayView
+from automl.data.numbers import Numbers
+from automl.data.targets import TargetMeans, inner_folds, target_columns, told_labels
+
+OPERATIONS = {"/": np.divide, "*": np.multiply, "-": np.subtract, "+": np.add}
+_FEWEST = 500  # rows, below which no gain could be beyond doubt
+_ROWS = 6000  # that are looked at
+_COLUMNS = 30  # that the trees are given, the most telling ones
+_FEW_ROWS = 1000  # that tell which these are
+_CROSSED = 5  # numeric columns, the most important ones, that are crossed with one another, and so many categories
+_CLASSES = 3  # at most: each needs trees of its own
+_MOVED = 300  # rows on which the importance of a column is looked at
+_LEAST = 0.05  # of the importance of the most important cross
+_LIKELY, _SURE = 1.0, 3.0  # standard errors by which a gain must be above zero on one half of the rows, and on both
+_PULL = 10.0  # rows of zero that a level's mean is taken with
+_FEW = 64  # rows that are sooner joined one by one
+_LARGEST = float(np.finfo(np.float32).max)
+_BETWEEN = "\x1f"
+_GONE = "\0"
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Two numeric columns at a time, divided, multiplied, subtracted or added; NaN where the result is no number.
+
+    Attributes
+    ----------
+    crosses : [left column, one of `OPERATIONS`, right column] each.
+    """
+
+    crosses: list[list[str]]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """left operation right."""
+        return [" ".join(cross) for cross in self.crosses]
+
+    @property
+    def gaps(self) -> list[tuple[int, str]]:
+        """None: what is missing is missing in one of the two, too."""
+        return []
+
+    def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:
+        """Write the results, clipped to the range of float32."""
+        with np.errstate(all="ignore"):
+            for j, (left, operation, right) in enumerate(self.crosses):
+                values = OPERATIONS[operation](table.get_column(left).to_numpy(), table.get_column(right).to_numpy())
+                values[~np.isfinite(values)] = np.nan
+                np.clip(values, -_LARGEST, _LARGEST, out=out[:, j], casting="same_kind")
+
+
+@dataclass(frozen=True)
+class Pair(TargetMeans):
+    """Two categories as one, whose levels are the pairs of theirs; missing is a level of each.
+
+    Attributes
+    ----------
+    of : the two columns.
+    """
+
+    of: list[str]
+
+    @classmethod
+    def learn_pair(cls, table: pl.DataFrame, of: Sequence[str], target: np.ndarray, labels: list[int]) -> Self:
+        """Learn from training rows; `target` (n, k) is what `target_columns` gave."""
+        told = TargetMeans.learn(_joined(table, of), target, labels)
+        return cls(**{each.name: getattr(told, each.name) for each in fields(told)}, of=list(of))
+
+    def read(self, table: pl.DataFrame) -> pl.Series:
+        """The pairs of levels."""
+        return _joined(table, self.of)
+
+
+def fit_crosses(
+    table: pl.DataFrame,
+    y: np.ndarray,
+    classes: int,
+    most: int,
+    free: Sequence[str],
+    fit_plain: Callable[[pl.DataFrame, np.ndarray], ArrayView],
+) -> list[Arithmetic | Pair]:
+    """The crosses that are worth having, at most so many, learned from training rows; usually none.
+
+    They are chosen on at most 6,000 of the rows. Boosted trees learn from one half of these: without crosses; with all
+    those of the most important columns; and with those of them that turn out to matter most. So they do from the other
+    half. If the last ones predict the half that they have not seen better than the first ones, by more than three
+    standard errors, the crosses that matter most to both are taken.
+
+    Parameters
+    ----------
+    y : the encoded target (n,).
+    classes : the number of classes, 0 for regression.
+    free : the columns that may be crossed.
+    fit_plain : gives the view of rows and their target that has no crosses.
+    """
+    n = table.height
+    if not most or n < _FEWEST or classes > _CLASSES:
+        return []
+    rows = np.arange(n) if n <= _ROWS else np.sort(np.random.default_rng(n).choice(n, _ROWS, replace=False))
+    some, target = table[rows], y[rows]
+    plain = fit_plain(some, target)
+    places = {name: at for name, at in _places(plain).items() if name in free}
+    chosen = _choose(some, plain.training(some, target), places, target, classes, most)
+    labels = told_labels(y, classes)
+    return _learn(chosen, table, target_columns(y, labels), labels)
+
+
+def _choose(
+    table: pl.DataFrame, X: np.ndarray, places: Mapping[str, Sequence[int]], y: np.ndarray, classes: int, most: int
+) -> list[list[str]]:
+    """The crosses that are worth having: [left column, one of `OPERATIONS` or "&", right column] each.
+
+    `X` (n, p) are the rows without crosses, out of fold where they tell of the target; `places` says which of its
+    columns are whose.
+    """
+    from threadpoolctl import threadpool_limits
+
+    labels = told_labels(y, classes)
+    target = target_columns(y, labels)
+    telling = _telling(X, target)
+    X = X[:, telling]
+    rows = np.array_split(np.random.default_rng(len(y)).permutation(len(y)), 2)
+    y = y if classes else target[:, 0]
+    first, second = _Trial(y, classes, rows[0], rows[1]), _Trial(y, classes, rows[1], rows[0])
+    with threadpool_limits(1):  # trials of the race run side by side, and each has its own cores
+        plain = first.fit(X)
+        weights = first.importances(plain, X)
+        of = {name: float(weights[np.isin(telling, at)].sum()) for name, at in places.items()}
+        ranked = [name for name in sorted(of, key=lambda name: -of[name]) if of[name] > 0]
+        numeric = [name for name in ranked if table[name].dtype.is_float()][:_CROSSED]
+        tried = [[a, operation, b] for a, b in combinations(numeric, 2) for operation in OPERATIONS]
+        categories = [name for name in ranked if table[name].dtype == pl.String][:_CROSSED]
+        tried += _telling_pairs(table[first.held], categories, first.left(plain, X, target, labels))
+        if not tried:
+            return []
+        filled = [_filled(cross, table, target, labels) for cross in tried]
+        gains, weights = _trial_of(first, plain, X, filled, most)
+        if not _above_zero(gains, _LIKELY):
+            return []
+        others, more = _trial_of(second, second.fit(X), X, filled, most)
+        if not _above_zero(np.append(gains, others), _SURE):
+            return []
+    return [tried[i] for i in _heaviest(weights + more, most)]
+
+
+def _trial_of(
+    trial: _Trial, plain: Any, X: np.ndarray, filled: Sequence[np.ndarray], most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much lower the losses (held,) are with crosses than those of the trees `plain`, and how heavy each cross is.
+
+    Of all the crosses, those that turn out to be the heaviest are on trial.
+    """
+    every = np.hstack([X, *filled])
+    weights = trial.importances(trial.fit(every), every)
+    weights = np.add.reduceat(weights, np.cumsum([X.shape[1], *(columns.shape[1] for columns in filled[:-1])]))
+    some = np.hstack([X, *(filled[i] for i in _heaviest(weights, most))])
+    return trial.losses(plain, X) - trial.losses(trial.fit(some), some), weights
+
+
+def _heaviest(weights: np.ndarray, most: int) -> list[int]:
+    order = np.argsort(-weights, kind="stable")[:most]
+    return [int(i) for i in order if weights[i] > _LEAST * weights.max()]
+
+
+def _above_zero(gains: np.ndarray, errors: float) -> bool:
+    """Whether the mean is more than so many standard errors above zero."""
+    return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
+
+
+def _places(view: ArrayView) -> dict[str, list[int]]:
+    """Of the numeric columns and the categories, which columns of the view are theirs."""
+    found: dict[str, list[int]] = {}
+    for source, at in zip(view.direct, view.places, strict=True):
+        if isinstance(source, Numbers):
+            found |= {name: [at.start + j] for j, name in enumerate(source.columns)}
+        elif isinstance(source, TargetMeans):
+            found[source.column] = list(range(at.start, at.stop))
+    return found
+
+
+def _learn(
+    crosses: Sequence[list[str]], table: pl.DataFrame, target: np.ndarray, labels: list[int]
+) -> list[Arithmetic | Pair]:
+    """What fills the columns of crosses."""
+    found: list[Arithmetic | Pair] = []
+    if arithmetic := [cross for cross in crosses if cross[1] in OPERATIONS]:
+        found.append(Arithmetic(arithmetic))
+    pairs = [(left, right) for left, operation, right in crosses if operation not in OPERATIONS]
+    return found + [Pair.learn_pair(table, pair, target, labels) for pair in pairs]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Rows that boosted trees learn from, `learn`, and rows that are held out; `y` (n,) is codes, or values."""
+
+    y: np.ndarray
+    classes: int
+    learn: np.ndarray
+    held: np.ndarray
+
+    def fit(self, X: np.ndarray) -> Any:
+        """Trees that learned from the columns of X (n, p)."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        trees = HistGradientBoostingClassifier() if self.classes else HistGradientBoostingRegressor()
+        trees.set_params(learning_rate=0.1, max_iter=100, max_leaf_nodes=15, max_bins=63)
+        trees.set_params(early_stopping=False, random_state=0)
+        return trees.fit(X[self.learn], self.y[self.learn])
+
+    def importances(self, trees: Any, X: np.ndarray) -> np.ndarray:
+        """(p,): how far the answers for some rows move when these get another row's value of a column."""
+        rows = X[self.learn[:_MOVED]]
+        before, far = self._answer(trees, rows), np.empty(X.shape[1])
+        for j in range(X.shape[1]):
+            changed = rows.copy()
+            changed[:, j] = np.roll(changed[:, j], len(rows) // 2)
+            far[j] = ((self._answer(trees, changed) - before) ** 2).mean()
+        return far
+
+    def left(self, trees: Any, X: np.ndarray, target: np.ndarray, labels: list[int]) -> np.ndarray:
+        """(held, k): what the answers leave of `target`, which `target_columns` gave."""
+        answer = self._answer(trees, X[self.held])
+        return target[self.held] - (answer[:, labels] if self.classes else answer)
+
+    def losses(self, trees: Any, X: np.ndarray) -> np.ndarray:
+        """(held,): the log loss, or the squared error."""
+        answer, y = self._answer(trees, X[self.held]), self.y[self.held]
+        if not self.classes:
+            return (answer[:, 0] - y) ** 2
+        return -np.log(np.clip(answer[np.arange(len(y)), y], 1e-6, None))
+
+    def _answer(self, trees: Any, X: np.ndarray) -> np.ndarray:
+        """Shares (n, classes), or values (n, 1)."""
+        if not self.classes:
+            return trees.predict(X)[:, None]
+        shares = np.zeros((len(X), self.classes))
+        shares[:, trees.classes_] = trees.predict_proba(X)
+        return shares
+
+
+def _telling(X: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The columns of X that the trees are given: where they are too many, those that go most with the target, bent."""
+    if X.shape[1] <= _COLUMNS:
+        return np.arange(X.shape[1])
+    rows = X[:_FEW_ROWS].astype(np.float64)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # columns without any value
+        rows -= np.nanmean(rows, axis=0)
+        rows = np.nan_to_num(rows / np.nanmax(np.abs(rows), axis=0), posinf=0, neginf=0)
+    told = target[:_FEW_ROWS] - target[:_FEW_ROWS].mean(axis=0)
+    strength = np.zeros(X.shape[1])
+    for bent in (rows, rows * rows - (rows * rows).mean(axis=0)):
+        size = np.maximum((bent * bent).sum(axis=0), 1e-12)
+        strength += ((bent.T @ told) ** 2).sum(axis=1) / size
+    return np.sort(np.argsort(-strength, kind="stable")[:_COLUMNS])
+
+
+def _telling_pairs(table: pl.DataFrame, categories: Sequence[str], left: np.ndarray) -> list[list[str]]:
+    """The pairs of categories that explain what trees left of the target (n, k), by more than three standard errors."""
+    half = np.random.default_rng(len(left)).permutation(len(left)) % 2
+    alone = {name: _explained(table[name], left, half)[0] for name in categories}
+    found = []
+    for a, b in combinations(categories, 2):
+        gain, error = _explained(_joined(table, (a, b)), left, half)
+        if gain - max(0.0, alone[a], alone[b]) > _SURE * error:
+            found.append([a, "&", b])
+    return found
+
+
+def _explained(column: pl.Series, left: np.ndarray, half: np.ndarray) -> tuple[float, float]:
+    """By how much the levels' means of `left` in one half lower its squares in the other, both ways; and the error."""
+    level = column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    cells, size = level * 2 + half, 2 * (int(level.max(initial=0)) + 1)
+    rows = np.bincount(cells, minlength=size).reshape(-1, 2)
+    gain = variance = 0.0
+    for values in left.T:
+        sums = np.bincount(cells, values, minlength=size).reshape(-1, 2)
+        means = sums / (rows + _PULL)
+        used = (means**2 * rows[:, ::-1]).sum()
+        gain += float(2 * (means * sums[:, ::-1]).sum() - used)
+        variance += float(4 * values.var() * used)
+    return gain, variance**0.5
+
+
+def _filled(cross: list[str], table: pl.DataFrame, target: np.ndarray, labels: list[int]) -> np.ndarray:
+    """float32 (n, columns): a cross as the rows of a sample have it, out of fold."""
+    (source,) = _learn([cross], table, target, labels)
+    out = np.empty((table.height, len(source.names)), np.float32)
+    if isinstance(source, Pair):
+        source.fill_training(table, target, inner_folds(table.height), out)
+    else:
+        source.fill(table, out)
+    return out
+
+
+def _joined(table: pl.DataFrame, of: Sequence[str]) -> pl.Series:
+    """Two categories as one, missing being a level of each."""
+    name, (left, right) = " & ".join(of), (table.get_column(each) for each in of)
+    if table.height < _FEW:
+        pairs = zip(left.to_list(), right.to_list(), strict=True)
+        joined = [f"{_GONE if a is None else a}{_BETWEEN}{_GONE if b is None else b}" for a, b in pairs]
+        return pl.Series(name, joined, dtype=pl.String)
+    return (left.fill_null(_GONE) + _BETWEEN + right.fill_null(_GONE)).alias(name)
