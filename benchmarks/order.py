@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from portfolio import SECONDS
 
+from automl.compose import compose
 from automl.family import Candidate
 from automl.metrics import Metric, resolve
 from automl.plugins import installed
@@ -38,7 +39,7 @@ ROUNDS, LOOKED_AT = 20, 1500  # of the ensembles in the simulation
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What portfolio.py left of one table: its entries in the order of their priorities, without the baseline."""
+    """What portfolio.py left of one table, without the baseline."""
 
     name: str
     facts: Facts
@@ -50,22 +51,24 @@ class Table:
     seconds: np.ndarray
 
     @classmethod
-    def read(cls, log: Path) -> Table | None:
-        """The table of a log; None where it has not got to the end."""
+    def read(cls, log: Path, entries: Sequence[str]) -> Table | None:
+        """The table of a log, with these entries in their order; None where it has not got to the end."""
         first, *lines = [json.loads(line) for line in log.read_text().splitlines()]
         if len(lines) < first["entries"]:
             return None
         folder = log.with_suffix("")
-        answers = [np.load(folder / f"{i}.npy") if line["status"] == "ok" else None for i, line in enumerate(lines)]
+        place = {line["entry"]: i for i, line in enumerate(lines) if i}  # the first one is the baseline
+        numbers = [place[entry] for entry in entries if entry in place]
+        mine = [lines[i] for i in numbers]
         return cls(
             name=first["dataset"],
             facts=Facts(**first["facts"]),
             metric=resolve(first["metric"], first["facts"]["kind"], installed().metrics),
             y=np.load(folder / "truth.npz")["y"],
             baseline=lines[0]["loss"],
-            entries=[(line["family"], line["params"]) for line in lines[1:]],
-            predictions=answers[1:],
-            seconds=np.array([line.get("seconds", SECONDS) for line in lines[1:]]),
+            entries=[(line["family"], line["params"]) for line in mine],
+            predictions=[np.load(folder / f"{i}.npy") if lines[i]["status"] == "ok" else None for i in numbers],
+            seconds=np.array([line.get("seconds", SECONDS) for line in mine]),
         )
 
     @cached_property
@@ -115,6 +118,13 @@ class Table:
         answers = [np.asarray(self.predictions[i], dtype=np.float64) for i in members]
         weights = select([answer[choose] for answer in answers], self.y[choose], self.metric, rounds=ROUNDS)
         return self.loss(blend(answers, weights), judge)
+
+
+def portfolio() -> list[str]:
+    """The entries of today's portfolios, a family after the other by priority; see `key`."""
+    config = compose()
+    specs = sorted((config.family_spec(name).priority, name) for name in config.family)
+    return [key(name, params) for _, name in specs for params in config.family_spec(name).candidates]
 
 
 def record_of(tables: Sequence[Table]) -> dict[str, Any]:
@@ -236,7 +246,8 @@ def main() -> None:
     options.add_argument("--work", type=Path, required=True, help="what portfolio.py kept")
     options.add_argument("--write", action="store_true", help="write the record into the package")
     args = options.parse_args()
-    tables = [table for log in sorted(args.work.glob("*.jsonl")) if (table := Table.read(log))]
+    entries = portfolio()
+    tables = [table for log in sorted(args.work.glob("*.jsonl")) if (table := Table.read(log, entries))]
     print(f"{len(tables)} tables\n")
     for title, curve in (("best single or pair", pairs_by), ("ensemble", ensembles_by)):
         print(f"{title}: mean loss, 0 the best and 1 the baseline, after so many seconds of one core for a fold")

@@ -281,14 +281,12 @@ def fitted(folder, name, losses, y=(0.0, 1.0, 2.0, 3.0)):
     np.savez(folder / name / "truth.npz", y=y)
     np.save(folder / name / "0.npy", y)
     for i, ((family, size), off) in enumerate(losses.items(), 1):
-        lines.append({"entry": "", "family": family, "params": {"size": size}, "status": "ok", "loss": 0, "seconds": i})
-        if off is None:
-            lines[-1] |= {"status": "timeout"}
-            del lines[-1]["seconds"]
-        else:
+        line = {"entry": key(family, {"size": size}), "family": family, "params": {"size": size}}
+        lines.append(line | ({"status": "timeout"} if off is None else {"status": "ok", "loss": 0, "seconds": i}))
+        if off is not None:
             np.save(folder / name / f"{i}.npy", y + np.array(off))
     (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    return order.Table.read(folder / f"{name}.jsonl")
+    return order.Table.read(folder / f"{name}.jsonl", [line["entry"] for line in lines[2:]])
 
 
 THREE = {("tree", 1): [1, 1, 1, 1], ("tree", 2): None, ("line", 1): [-1, -1, -1, 0]}
@@ -307,7 +305,19 @@ def test_a_table_that_is_not_through_is_left_out(tmp_path):
     fitted(tmp_path, "one", THREE)
     log = tmp_path / "one.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
-    assert order.Table.read(log) is None
+    assert order.Table.read(log, []) is None
+
+
+def test_a_table_has_the_entries_of_today_in_their_order(tmp_path):
+    fitted(tmp_path, "one", THREE)
+    today = [key("line", {"size": 1}), key("new", {"size": 1}), key("tree", {"size": 1})]
+    table = order.Table.read(tmp_path / "one.jsonl", today)
+    assert table.entries == [("line", {"size": 1}), ("tree", {"size": 1})]
+    assert (table.predictions[0] - table.y).tolist() == [-1, -1, -1, 0]
+    assert table.seconds.tolist() == [3, 1]
+    known = order.portfolio()
+    assert key("ridge", {"alpha": 1.0}) in known
+    assert len(set(known)) == len(known)
 
 
 def test_a_written_record_is_read_back_and_can_forget_a_table(tmp_path):

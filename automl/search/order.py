@@ -23,7 +23,8 @@ from automl.task import Task
 
 _FILE = Path(__file__).with_name("record.json")
 _POWER = 0.5  # of the expected seconds that divide the expected gain; this and the width: benchmarks/order.py
-_WIDTH = 0.5  # of the kernel, in standard deviations of the recorded tables' facts
+_WIDTH = 0.7  # of the kernel, in standard deviations of the recorded tables' facts
+_GROWTH = 1.3  # of the seconds with the rows, at most, besides that with the cells
 FIXED = 0.3  # seconds of any fit, however small: views, predictions, saving
 _LEAST = 1e-4  # a gain that is none
 
@@ -120,12 +121,27 @@ class Record:
         return np.asarray(near / near.sum())
 
     def seconds(self, facts: Facts, weights: np.ndarray) -> np.ndarray:
-        """What each entry is expected to take, (E,): the geometric mean over tables, carried over to these cells."""
+        """What each entry is expected to take, (E,): the geometric mean over tables, carried over to these cells.
+
+        What grew faster than the cells with the rows of the tables (neighbours, kernels) is taken to do so further.
+        """
         tried = np.isfinite(self.costs)
-        logs = np.log(np.where(tried, np.maximum(self.costs, 1e-6), 1.0))
-        shares = weights[:, None] * tried
-        mean = (shares * logs).sum(axis=0) / np.maximum(shares.sum(axis=0), 1e-300)
+        logs = np.log(np.where(tried, self.costs, 1.0))
+        rows = np.log([table.rows for table in self.tables])[:, None]
+        growth = np.clip(_slope(rows, logs, tried), 0.0, _GROWTH)
+        carried = logs + growth * (math.log(facts.rows) - rows)
+        mean = _mean(carried, weights[:, None] * tried)
         return np.array([FIXED + prior(cost, facts.cells) for cost in np.exp(mean)])
+
+
+def _slope(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of the line through points (T, n) by least squares, for each of n columns; 0 where there are no two."""
+    away = (x - _mean(x, weights)) * weights
+    return (away * y).sum(axis=0) / np.maximum((away * x).sum(axis=0), 1e-9)
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return (values * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
 
 
 def learned(candidates: Sequence[Candidate], facts: Facts, record: Record | None = None) -> list[Candidate]:

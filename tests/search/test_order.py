@@ -116,6 +116,18 @@ def test_what_an_entry_is_expected_to_take_grows_with_the_table(record):
     assert (more > 2 * few).all()
 
 
+def test_what_grows_faster_than_the_cells_is_taken_to_grow_so_further(record):
+    tables = tuple(replace(FACTS, rows=n) for n in (1_000, 10_000))
+    said = replace(record, tables=tables, costs=np.array([[0.1, 0.1, 0.1], [0.1, 1.0, 100.0]]))
+    large = replace(FACTS, rows=100_000)  # a million cells
+    even = said.seconds(large, np.array([0.5, 0.5])) - order.FIXED
+    assert even[:2] == pytest.approx([0.1, 10.0])
+    assert even[2] < 10_000, "within reason"
+    assert said.seconds(large, np.array([0.9, 0.1]))[1] == pytest.approx(10 + order.FIXED), (
+        "the same line from any table"
+    )
+
+
 def test_facts_of_a_table():
     frame = pl.DataFrame(
         {
