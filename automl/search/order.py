@@ -22,7 +22,8 @@ from automl.search.cost import prior
 from automl.task import Task
 
 _FILE = Path(__file__).with_name("record.json")
-_POWER = 0.5  # of the expected seconds that divide the expected gain; this and the width: benchmarks/order.py
+_POWER = 0.5  # of the expected seconds that divide the expected gain; these numbers: benchmarks/order.py
+_QUICK, _HASTE = 2, 2.0  # how many come first by another power: a run should have something soon
 _WIDTH = 0.7  # of the kernel, in standard deviations of the recorded tables' facts
 _GROWTH = 1.3  # of the seconds with the rows, at most, besides that with the cells
 FIXED = 0.3  # seconds of any fit, however small: views, predictions, saving
@@ -147,8 +148,9 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def learned(candidates: Sequence[Candidate], facts: Facts, record: Record | None = None) -> list[Candidate]:
     """The candidates, which come by priority, in the order that the record gives those that it knows.
 
-    Each next one is that whose expected gain is largest for the square root of its expected seconds; the gain is what
-    it takes off the loss of the best single or pair of those before it. The places of the others are left as they are.
+    Each next one is that whose expected gain is largest for the square root of its expected seconds, and the first two
+    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. The
+    places of the others are left as they are.
     """
     record = _shipped() if record is None else record
     names = [key(candidate.family, candidate.params) for candidate in candidates]
@@ -162,7 +164,7 @@ def learned(candidates: Sequence[Candidate], facts: Facts, record: Record | None
     return ordered
 
 
-def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, power: float = _POWER) -> list[int]:
+def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, quick: int = _QUICK) -> list[int]:
     """The order of n entries in which each next one has the largest expected gain for its expected seconds.
 
     Where none has any gain left, what was taken is forgotten, and those that remain are ordered among themselves.
@@ -170,7 +172,7 @@ def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, power: 
     Parameters
     ----------
     losses : (T, n, n), see `Record`; weights : (T,); seconds : (n,).
-    power : of the seconds; 0 is blind to them.
+    quick : how many, to begin with, are chosen with more regard to their seconds.
     """
     n = losses.shape[1]
     alone = np.einsum("tii->ti", losses)
@@ -182,7 +184,7 @@ def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, power: 
         if gain.max() < _LEAST and (lowest < 1).any():
             lowest, reach = np.ones(len(losses)), alone.copy()
             continue
-        best = int(np.argmax(gain / seconds**power))
+        best = int(np.argmax(gain / seconds ** (_HASTE if len(order) < quick else _POWER)))
         order.append(best)
         lowest = np.minimum(lowest, reach[:, best])
         reach = np.minimum(reach, losses[:, best])

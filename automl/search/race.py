@@ -31,6 +31,7 @@ _SHARE, _FEW = 0.25, 4  # of the time left, for one trial, while few trials have
 _LATER = 0.5  # and when more have
 _MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
 _DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
+_SHORT = 3.0  # a trial that stops in time is begun in so many times less than it is expected to take
 _LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
 _OVERHEAD = 0.02  # seconds that a job takes besides its fit
 _LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
@@ -186,7 +187,8 @@ class Race:
 
         def affordable(family: str, rows: int | None) -> bool:
             most = self.budget.left if self._costs.is_known(family) else _MOST * self.budget.left
-            fits = _MARGIN * self._expected(family, rows) <= most or not self._done
+            least = _MARGIN * self._expected(family, rows) / (_SHORT if self._stops_in_time(family) else 1)
+            fits = least <= most or not self._done
             if not fits:
                 dear.append(family)
             return fits
@@ -227,6 +229,11 @@ class Race:
     def _expected(self, family: str, rows: int | None) -> float:
         """Seconds that a whole trial is expected to take from now, its folds side by side where slots are free."""
         return self._costs.fold(family, rows) * self.problem.folds / self._side_by_side
+
+    def _stops_in_time(self, family: str) -> bool:
+        """Whether its fits keep a deadline: what they have by then is worth having."""
+        found = self.problem.registry.families.get(family)
+        return found is not None and "deadline" in found.can
 
     @property
     def _side_by_side(self) -> int:

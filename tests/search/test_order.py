@@ -96,9 +96,15 @@ def test_what_complements_comes_before_what_is_better_alone():
 
 def test_the_gain_is_weighed_against_the_seconds():
     alone = np.array([[[0.1, 0.1], [0.1, 0.4]]])
-    assert greedy(alone, np.ones(1), np.array([100.0, 1.0])) == [1, 0]
-    assert greedy(alone, np.ones(1), np.array([2.0, 1.0])) == [0, 1]
-    assert greedy(alone, np.ones(1), np.array([100.0, 1.0]), power=0) == [0, 1]
+    assert greedy(alone, np.ones(1), np.array([100.0, 1.0]), quick=0) == [1, 0]
+    assert greedy(alone, np.ones(1), np.array([2.0, 1.0]), quick=0) == [0, 1]
+
+
+def test_the_first_are_quick():
+    losses = np.array([[[0.1, 0.1, 0.1], [0.1, 0.4, 0.2], [0.1, 0.2, 0.4]]])
+    seconds = np.array([2.0, 1.0, 1.5])
+    assert greedy(losses, np.ones(1), seconds, quick=0)[0] == 0
+    assert greedy(losses, np.ones(1), seconds) == [1, 2, 0]
 
 
 def test_those_that_gain_nothing_are_ordered_among_themselves():
