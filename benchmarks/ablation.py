@@ -7,6 +7,9 @@ from common import grid, parser, run_all
 
 ABLATIONS = {
     "ours": (),
+    "order by priority": ("search.order=priority",),
+    "no crosses": ("data.crosses=0",),
+    "no rungs": ("search.rungs=[]",),
     "no portfolio": ("search.portfolio=false",),
     "best single trial": ("search.ensemble=1",),
     "no pruning": ("search.prune=0",),
