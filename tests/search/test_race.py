@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from automl.compose import compose
 from automl.execute.inprocess import InProcessExecutor
 from automl.search.budget import Budget
+from automl.search.cost import prior
 from automl.search.race import Race
 from automl.search.study import SAMPLERS
 
@@ -304,6 +305,19 @@ def test_a_score_that_is_not_a_number_is_a_failure_with_a_reason(problems):
     made, _, _ = race(problems[3], losses({"prior": 1, "model": float("nan")}), trials=3)
     assert [(t.status, t.score) for t in made.trials[1:]] == [("failed", None)] * 3
     assert "rmse" in made.trials[1].reason
+
+
+def test_a_family_that_keeps_a_deadline_is_begun_in_less_than_it_is_expected_to_take(problems):
+    cost = 100 / 3 / prior(1.0, 20)  # three folds of 20 cells: 100 seconds
+    dear = replace(spec(X, [{"x": 0.1}], priority=2), cost=cost)
+    specs = {"quick": spec({}, [{"x": 0.5}], priority=1), "lightgbm": dear, "unheard_of": dear}
+    answer = losses({"prior": 3, "quick": 1, "lightgbm": 1, "unheard_of": 1})
+    made, _, _ = race(problems[3], answer, specs, seconds=100)
+    tried = [t.family for t in made.trials]
+    assert tried[:3] == ["prior", "quick", "lightgbm"]
+    assert "unheard_of" not in tried
+    made, _, _ = race(problems[3], answer, specs, seconds=50)
+    assert [t.family for t in made.trials] == ["prior", "quick"]
 
 
 # The real thing
