@@ -156,7 +156,7 @@ def test_time_for_refits_is_kept_back_only_if_there_are_some(tmp_path, fast):
 
 
 def test_members_and_latency_limit_the_ensemble(tmp_path):
-    said = ("target=y", "families=[lightgbm,ridge]", "budget.trials=4")
+    said = ("target=y", "families=[lightgbm,ridge]", "budget.trials=4", "search.order=priority")
     table = curve()
     free = run_of(tmp_path / "free", table, *said)
     assert sum(trial.weight > 0 for trial in free.trials) > 1
@@ -177,7 +177,7 @@ def test_members_and_latency_limit_the_ensemble(tmp_path):
 
 
 def test_trials_that_break_a_bound_are_no_members_and_the_members_keep_it_together(tmp_path):
-    said = ("target=y", "families=[lightgbm,ridge,extra_trees]", "budget.trials=5")
+    said = ("target=y", "families=[lightgbm,ridge,extra_trees]", "budget.trials=5", "search.order=priority")
     said += ("family.extra_trees.params.n_estimators=20",)
     free = run_of(tmp_path / "free", curve(), *said)
     sizes = {trial.name: trial.costs["size_mb"] for trial in free.trials if trial.weight > 0}
