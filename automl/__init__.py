@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from automl.data.read import Reader
+    from automl.data.split import Fold, SplitKind
+    from automl.data.views import View, ViewKind
     from automl.errors import (
         AutoMLError,
         ConfigError,
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
     )
     from automl.estimator import AutoML, AutoMLClassifier, AutoMLRegressor
     from automl.execute import Executor, ExecutorKind
+    from automl.faces import Exporter, Section, Verb
     from automl.family import Family
     from automl.hookspecs import hookimpl
     from automl.metrics import Metric
     from automl.predictor import Predictor, load
+    from automl.run import Run, Trial
 
 __version__ = "0.1.0"
 
@@ -33,9 +37,18 @@ _HOME = {
     "load": "predictor",
     "Family": "family",
     "Metric": "metrics",
+    "Run": "run",
+    "Trial": "run",
+    "View": "data.views",
+    "ViewKind": "data.views",
     "Reader": "data.read",
+    "Fold": "data.split",
+    "SplitKind": "data.split",
     "Executor": "execute",
     "ExecutorKind": "execute",
+    "Exporter": "faces",
+    "Section": "faces",
+    "Verb": "faces",
     "hookimpl": "hookspecs",
     "AutoMLError": "errors",
     "ConfigError": "errors",
@@ -56,13 +69,22 @@ __all__ = [
     "DataWarning",
     "Executor",
     "ExecutorKind",
+    "Exporter",
     "Family",
+    "Fold",
     "Metric",
     "NoModelError",
     "Predictor",
     "Reader",
     "RefusedError",
+    "Run",
+    "Section",
+    "SplitKind",
     "StorageError",
+    "Trial",
+    "Verb",
+    "View",
+    "ViewKind",
     "__version__",
     "hookimpl",
     "load",

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -33,10 +33,12 @@ automl: declarative AutoML. conf says what, plugins say how, the core runs the r
   automl evaluate MODEL DATA            scores on data with the target
   automl leaderboard RUN                every trial, best first (--pareto: those that no other beats)
   automl show RUN|MODEL                 what it is made of
+  automl export MODEL -o OUT            the predictor in another form (--to NAME; out.zip: one file)
 
   automl config [key=value ...]         the composed config
   automl schema                         JSON Schema of the configs, for editors
-  automl families | metrics | plugins   what is installed
+  automl families | metrics | plugins   what is installed, the verbs that plugins add too (automl report RUN)
+  automl new-plugin NAME                a plugin of your own: written, tested, ready to install
   automl doctor                         versions, cores, memory, GPUs, what each extra lacks
 
 Exit codes: 0 ok, 2 config, 3 data, 4 no model, 5 storage or artifact, 6 refused for safety, 130 interrupted.
@@ -71,10 +73,20 @@ def _run(arguments: list[str]) -> int:
 
         print(f"automl {__version__}")
         return 0
-    if verb not in VERBS:
-        raise ConfigError(f"unknown verb {verb!r}{nearest(verb, VERBS)} `automl --help` lists them.")
+    run = VERBS.get(verb) or _of_plugin(verb)
     warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
-    return VERBS[verb](rest) or 0
+    return run(rest) or 0
+
+
+def _of_plugin(verb: str) -> Callable[[list[str]], int]:
+    from automl.plugins import installed
+
+    registry = installed()
+    if verb not in registry.verbs:
+        known = [*VERBS, *registry.verbs]
+        failures = registry.failures()
+        raise ConfigError(f"unknown verb {verb!r}{nearest(verb, known)} Known: {', '.join(known)}. {failures}".rstrip())
+    return registry.verbs[verb].run
 
 
 def _fit(arguments: list[str]) -> int:
@@ -299,6 +311,44 @@ def _show(arguments: list[str]) -> int:
     return 0
 
 
+def _export(arguments: list[str]) -> int:
+    from automl.errors import StorageError
+    from automl.plugins import installed
+    from automl.predictor import opened
+
+    exporters = installed().exporters
+    parser = _parser("export", "MODEL -o OUT [--to NAME]")
+    parser.add_argument("model", help="a run folder, or the folder or archive of a predictor")
+    parser.add_argument("-o", "--output", required=True, help="the file or folder to be written")
+    parser.add_argument("--to", metavar="NAME", help="; ".join(f"{e.name}: {e.doc}" for e in exporters.values()))
+    args = parser.parse_args(arguments)
+    out = Path(args.output)
+    name = args.to or next((e.name for e in exporters.values() if e.suffix and out.name.endswith(e.suffix)), None)
+    if name not in exporters:
+        known = ", ".join(f"{e.name} ({e.suffix or 'a folder'})" for e in exporters.values())
+        what = f"--to {args.to}: unknown{nearest(args.to, exporters)}" if args.to else f"{out}: no exporter writes it;"
+        raise ConfigError(f"{what} Known: {known}")
+    if out.exists():
+        raise StorageError(f"{out} exists already: choose another name")
+    exporters[name].write(opened(args.model), out)
+    print(f"{args.model} is in {out}")
+    return 0
+
+
+def _new_plugin(arguments: list[str]) -> int:
+    from automl.new_plugin import write
+
+    parser = _parser("new-plugin", "NAME [--folder FOLDER]")
+    parser.add_argument("name", help="of the plugin and its family: letters, digits and _")
+    parser.add_argument("--folder", default=".", help="where the folder automl-NAME is made")
+    args = parser.parse_args(arguments)
+    folder = write(args.name, Path(args.folder))
+    print(f"{folder} is written. Now:\n")
+    print(f"  cd {folder} && pip install -e '.[test]' && pytest")
+    print(f"  automl fit data=breast_cancer families=[{args.name},linear] budget=20s")
+    return 0
+
+
 def _config(arguments: list[str]) -> int:
     import yaml
 
@@ -421,12 +471,14 @@ VERBS = {
     "evaluate": _evaluate,
     "leaderboard": _leaderboard,
     "show": _show,
+    "export": _export,
     "config": _config,
     "schema": _schema,
     "families": _families,
     "metrics": _metrics,
     "plugins": _plugins,
     "doctor": _doctor,
+    "new-plugin": _new_plugin,
 }
 
 

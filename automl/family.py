@@ -15,7 +15,6 @@ from automl.errors import ConfigError, nearest
 from automl.space import Space, clip
 
 TABULAR = frozenset({"binary", "multiclass", "regression"})
-VIEWS = ("codes", "encoded", "dense", "frame")
 CAPABILITIES = {
     "weights": "fit takes `sample_weight`, an array (n,)",
     "validation": "fit takes `validation`, a tuple (X, y) of held-out rows for early stopping",
@@ -42,7 +41,8 @@ class Family:
     tasks : the task kinds it can learn; by default those of the mapping, or all three tabular ones.
     eats : the view that it is given as X: ``"codes"`` (float32 (n, p), categories as codes, missing as NaN),
         ``"encoded"`` (the same, but categories as numbers that tell of the target, training rows out of fold),
-        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot) or ``"frame"`` (a Polars frame of the features).
+        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot), ``"frame"`` (a Polars frame of the features), or a view
+        that a plugin gives.
     can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
     requires : modules that must be installed; the family is left out, with the reason, where one is missing.
 
@@ -64,8 +64,6 @@ class Family:
         tasks = frozenset(self.tasks) or (TABULAR if isinstance(self.estimator, str) else _kinds(self.estimator))
         object.__setattr__(self, "tasks", tasks)
         object.__setattr__(self, "can", frozenset(self.can))
-        if self.eats not in VIEWS:
-            raise ConfigError(f"family {self.name!r} eats {self.eats!r}, which is none of {', '.join(VIEWS)}")
         if unknown := self.can - CAPABILITIES.keys():
             raise ConfigError(
                 f"family {self.name!r} declares unknown capabilities {sorted(unknown)}; "

@@ -133,6 +133,7 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: li
     def report(trial: Trial) -> None:
         run.record(trial)
         if trial.status == "running":
+            run.tell("trial_started", run=run, trial=trial)
             return
         run.log("trial_finished", trial=trial.name, status=trial.status, score=trial.score, reason=trial.reason)
         run.tell("trial_finished", run=run, trial=trial)

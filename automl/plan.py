@@ -125,9 +125,8 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     said, why_folds = _carried(config, typed.height, specs, table_facts["cells"])
     if "groups" in extra and said.kind == "auto":
         said = replace(said, kind="group", column="groups")
-    split = make_split(
-        said, kind=kind, y=y, column=_split_column(said.kind, said.column, typed, table, extra), seed=config.seed
-    )
+    column = _split_column(said.kind, said.column, typed, extra)
+    split = make_split(said, kind=kind, y=y, column=column, seed=config.seed, kinds=registry.splits)
     if why_folds and split.kind in ("kfold", "holdout"):
         split = replace(split, why=f"{split.why}; {why_folds}")
 
@@ -311,7 +310,7 @@ def _weights(values: np.ndarray | None, column: str | None) -> np.ndarray | None
 
 
 def _split_column(
-    kind: str, column: str | None, typed: pl.DataFrame, table: pl.DataFrame, extra: Mapping[str, np.ndarray]
+    kind: str, column: str | None, typed: pl.DataFrame, extra: Mapping[str, np.ndarray]
 ) -> np.ndarray | None:
     if kind == "group" and "groups" in extra and "split" not in extra:
         return extra["groups"]

@@ -9,24 +9,31 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from automl import hookspecs
 from automl.errors import ConfigError, nearest
+from automl.faces import Exporter, Section, Verb
 from automl.family import Family
 
 if TYPE_CHECKING:
     from automl.data.read import Reader
+    from automl.data.split import SplitKind
+    from automl.data.views import ViewKind
     from automl.execute import ExecutorKind
     from automl.metrics import Metric
 
 GROUP = "automl"
-# The core's own metrics, readers, executors and configs come through the hooks too.
-CORE = ("automl.config", "automl.metrics", "automl.data.read", "automl.execute")
+# The core's own metrics, readers, splits, views, executors, exporters and configs come through the hooks too.
+CORE = (
+    *("automl.config", "automl.metrics", "automl.data.read", "automl.data.split", "automl.data.views"),
+    *("automl.execute", "automl.archive"),
+)
 
-T = TypeVar("T")
+API = 1
+"""The contract between automl and its plugins; a plugin says which one it was written for: `automl_api = 1`."""
 
 
 @dataclass
@@ -49,9 +56,14 @@ class Registry:
 
     plugins: dict[str, Plugin] = field(default_factory=dict)
     families: dict[str, Family] = field(default_factory=dict)
+    views: dict[str, ViewKind] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
+    splits: dict[str, SplitKind] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     executors: dict[str, ExecutorKind] = field(default_factory=dict)
+    exporters: dict[str, Exporter] = field(default_factory=dict)
+    sections: dict[str, Section] = field(default_factory=dict)
+    verbs: dict[str, Verb] = field(default_factory=dict)
     conf: dict[str, Path] = field(default_factory=dict)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
 
@@ -164,6 +176,7 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
                 registry.plugins[point.name].reason = "in plugins.deny"
             continue
         _add(registry, plugin, _loader(point))
+    _drop_those_without_view(registry)
     return registry
 
 
@@ -195,58 +208,96 @@ def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
     registry.plugins[plugin.name] = plugin
     try:
         module = load()
+        _refuse_other_contract(plugin, module)
         registry.manager.register(module, name=plugin.name)
         registry.manager.check_pending()
-        added = {
-            "families": [replace(family, plugin=plugin.name) for family in _call(registry, plugin, "families", Family)],
-            "metrics": _call(registry, plugin, "metrics"),
-            "readers": _call(registry, plugin, "readers"),
-            "executors": _call(registry, plugin, "executors"),
-        }
+        added = {kind: _call(registry, plugin, kind) for kind in KINDS}
+        added["families"] = [replace(family, plugin=plugin.name) for family in added["families"]]
         for kind, items in added.items():
             _refuse_clashes(registry, plugin, kind, items)
         conf = _conf(registry, plugin, module)
     except Exception as error:  # whatever a third party's import or hook may raise
-        plugin.state, plugin.reason = "failed", f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        plugin.state, plugin.reason = "failed", said
         if module is not None and registry.manager.is_registered(module):
             registry.manager.unregister(module)
     else:
         for kind, items in added.items():
             getattr(registry, kind).update({item.name: item for item in items})
-            plugin.adds += [f"{_SINGULAR[kind]} {item.name}" for item in items]
+            plugin.adds += [f"{KINDS[kind][0]} {item.name}" for item in items]
         if conf is not None:
             registry.conf[plugin.name] = conf
     plugin.seconds = time.perf_counter() - start
 
 
-_SINGULAR = {"families": "family", "metrics": "metric", "readers": "reader", "executors": "executor"}
+KINDS = {
+    "families": ("family", "Family"),
+    "views": ("view", "ViewKind"),
+    "metrics": ("metric", "Metric"),
+    "splits": ("split", "SplitKind"),
+    "readers": ("reader", "Reader"),
+    "executors": ("executor", "ExecutorKind"),
+    "exporters": ("exporter", "Exporter"),
+    "sections": ("section", "Section"),
+    "verbs": ("verb", "Verb"),
+}
+"""What plugins add: the hook `automl_X` gives, and the registry holds by name, so called objects of this type."""
 
 
-def _call(registry: Registry, plugin: Plugin, hook: str, kind: type[T] | None = None) -> list[T]:
-    items: list[T] = []
-    for name, implementation in _implementations(registry.manager, f"automl_{hook}"):
+def _refuse_other_contract(plugin: Plugin, module: Any) -> None:
+    said = getattr(module, "automl_api", API)
+    if said != API:
+        newer = isinstance(said, int) and said > API
+        fix = "upgrade automl" if newer else f"look for a newer version of {plugin.distribution or plugin.name}"
+        raise ConfigError(f"it was written for contract automl_api = {said!r}, and this automl has {API}: {fix}")
+
+
+def _call(registry: Registry, plugin: Plugin, kind: str) -> list[Any]:
+    items: list[Any] = []
+    for name, implementation in _implementations(registry.manager, f"automl_{kind}"):
         if name == plugin.name:
             given = implementation.function()
             if not isinstance(given, Iterable):
-                raise TypeError(f"automl_{hook} must return a list or yield, not return {type(given).__name__}")
+                raise TypeError(f"automl_{kind} must return a list or yield, not return {type(given).__name__}")
             items += given
+    wanted = KINDS[kind][1]
     for item in items:
-        if kind is not None and not isinstance(item, kind):
-            raise TypeError(f"automl_{hook} must give {kind.__name__} objects, not {type(item).__name__}")
-        if not isinstance(getattr(item, "name", None), str):
-            raise TypeError(f"automl_{hook} gave {item!r}, which has no name")
+        if wanted not in (cls.__name__ for cls in type(item).__mro__):
+            raise TypeError(f"automl_{kind} must give {wanted} objects, not {type(item).__name__}")
+        if not isinstance(item.name, str) or not item.name:
+            raise TypeError(f"automl_{kind} gave {item!r}, which has no name")
     return items
+
+
+def _drop_those_without_view(registry: Registry) -> None:
+    """A family may eat the view of another plugin, in whatever order the two load; at the end it has to be there."""
+    for family in list(registry.families.values()):
+        plugin = registry.plugins[family.plugin]
+        if family.eats in registry.views or plugin.state == "failed":
+            continue
+        plugin.state = "failed"
+        plugin.reason = (
+            f"family {family.name!r} eats the view {family.eats!r}, which no plugin gives"
+            f"{nearest(family.eats, registry.views)} Known: {', '.join(registry.views)}"
+        )
+        for kind, (word, _) in KINDS.items():
+            held = getattr(registry, kind)
+            for name in [added.removeprefix(f"{word} ") for added in plugin.adds if added.startswith(f"{word} ")]:
+                del held[name]
+        plugin.adds.clear()
+        registry.conf.pop(plugin.name, None)
+        registry.manager.unregister(name=plugin.name)
 
 
 def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequence[Any]) -> None:
     names = [item.name for item in items]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"{plugin.name} gives {_SINGULAR[kind]} {min(twice)!r} twice")
+        raise ConfigError(f"{plugin.name} gives {KINDS[kind][0]} {min(twice)!r} twice")
     for name in names:
         if name in getattr(registry, kind):
-            other = next(p.name for p in registry.plugins.values() if f"{_SINGULAR[kind]} {name}" in p.adds)
+            other = next(p.name for p in registry.plugins.values() if f"{KINDS[kind][0]} {name}" in p.adds)
             raise ConfigError(
-                f"{_SINGULAR[kind]} {name!r} is already given by plugin {other!r}; "
+                f"{KINDS[kind][0]} {name!r} is already given by plugin {other!r}; "
                 f"choose one with plugins.deny=[{other}] or plugins.deny=[{plugin.name}]"
             )
 

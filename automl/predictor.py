@@ -20,7 +20,7 @@ from automl.answer import Answer
 from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
 from automl.data.read import read
 from automl.data.schema import Schema
-from automl.data.views import View, load_view
+from automl.data.views import View
 from automl.errors import AutoMLError, ConfigError, DataError, DataWarning, StorageError, nearest
 from automl.family import Family, predict
 from automl.metrics import resolve
@@ -67,7 +67,7 @@ class Predictor:
         self.facts: dict[str, Any] = dict(manifest["facts"])
         self.answer = Answer.from_dict(manifest["answer"])
         self._registry = registry
-        self._views: dict[str, View] = {name: load_view(folder / "views" / name) for name in manifest["views"]}
+        self._views = {name: self._view(name) for name in manifest["views"]}
         self._said: list[Mapping[str, Any]] = manifest["members"]
         if not self._said or not {member["view"] for member in self._said} <= self._views.keys():
             raise StorageError(
@@ -211,6 +211,15 @@ class Predictor:
         """Of the libraries that the members are made with; those are loaded when the members are."""
         return ThreadpoolController()
 
+    def _view(self, name: str) -> View:
+        kind = name.partition("-")[0]
+        if kind not in self._registry.views:
+            raise ConfigError(
+                f"{self.folder}: the predictor has a view {kind!r}, which no plugin gives that is loaded: install the "
+                f"one that did, or allow it in AUTOML_PLUGINS. {self._registry.failures()}".rstrip()
+            )
+        return self._registry.views[kind].load(self.folder / "views" / name)
+
     def _family(self, member: Mapping[str, Any]) -> Family:
         name, plugin = member["family"], member["plugin"]
         if name not in self._registry.families:
@@ -243,7 +252,7 @@ class Predictor:
 
 
 def load(path: str | Path) -> Predictor:
-    """Load a predictor: the folder `model` of a run, or the run's folder itself.
+    """Load a predictor: the folder `model` of a run, the run's folder itself, or an archive that `automl export` made.
 
     Every file is checked against the manifest's sha256 first; nothing is unpickled, and no class is named by a file.
 
@@ -264,6 +273,13 @@ def opened(path: str | Path) -> Predictor:
     if not folder.exists():
         beside = [str(p) for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise StorageError(f"no predictor at {folder}{nearest(str(folder), beside)}")
+    if folder.is_file():
+        from automl.archive import unpack
+
+        held = unpack(folder)
+        predictor = opened(held.path)
+        predictor.holds = held
+        return predictor
     if (folder / "model").is_dir():
         folder = folder / "model"
     manifest = unseal(folder)

@@ -9,7 +9,6 @@ from pathlib import Path
 from automl.clock import call_seconds
 from automl.data.problem import Problem
 from automl.data.split import Split
-from automl.data.views import load_view
 from automl.family import Family
 from automl.plan import Plan
 from automl.run import Trial
@@ -50,12 +49,12 @@ def row_seconds(
     costs = [n * (trial.row_seconds or 0.0) for n, trial in zip(many, trials, strict=True)]
     row = problem.table[:1]
     besides = call_seconds(partial(problem.schema.apply, row))
-    eaten: dict[Path, int] = {}  # views of the first fold -> the folds that have one like it
+    eaten: dict[tuple[str, Path], int] = {}  # views of the first fold -> the folds that have one like it
     for trial, family, n in zip(trials, families, many, strict=True):
-        folder = problem.view_folder(family.eats, 0, trial.rows)
-        eaten[folder] = max(n, eaten.get(folder, 0))
-    for folder, n in eaten.items():
-        besides += n * call_seconds(partial(load_view(folder).transform, row))
+        view = family.eats, problem.view_folder(family.eats, 0, trial.rows)
+        eaten[view] = max(n, eaten.get(view, 0))
+    for view, n in eaten.items():
+        besides += n * call_seconds(partial(problem.load_view(*view).transform, row))
     return costs, besides
 
 

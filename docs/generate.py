@@ -22,7 +22,7 @@ from automl.family import CAPABILITIES
 from automl.plugins import Registry, installed
 
 FOLDER = Path(__file__).parent / "reference"
-FIRST_PARTY = ("baseline", "linear", "boosting", "forest")
+FIRST_PARTY = ("baseline", "linear", "boosting", "forest", "kernel", "neural", "report")
 
 
 def config() -> str:

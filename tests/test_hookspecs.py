@@ -29,12 +29,14 @@ def test_the_examples_are_a_plugin_that_loads(install_plugin):
         import polars
         import sklearn.metrics
         from pathlib import Path
-        from automl import ExecutorKind, Family, Metric, Reader, hookimpl
+        from automl import ExecutorKind, Exporter, Family, Fold, Metric, Reader, Run, Section, SplitKind, Verb, View
+        from automl import ViewKind, hookimpl
     """
     install_plugin("documented", textwrap.dedent(head) + "\n\n".join(map(example, HOOKS.values())))
     plugin = installed().plugins["documented"]
     assert plugin.state == "loaded", plugin.reason
-    assert {added.split()[0] for added in plugin.adds} == {"family", "metric", "reader", "executor"}
+    kinds = {added.split()[0] for added in plugin.adds}
+    assert kinds == {"family", "view", "metric", "split", "reader", "executor", "exporter", "section", "verb"}
 
 
 def test_the_example_metric_is_computed(install_plugin):

@@ -79,7 +79,7 @@ def test_a_third_party_comes_in_by_the_same_door(install_plugin):
                 yield Family("fine", "x:Y")
                 yield Family("bad", "x:Y", eats="soup")
             """,
-            "eats 'soup'",
+            "eats the view 'soup', which no plugin gives",
         ),
     ],
 )

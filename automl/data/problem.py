@@ -18,7 +18,7 @@ from automl.data.arrays import ArrayView
 from automl.data.schema import Schema
 from automl.data.split import Fold, Split
 from automl.data.text import Text, read
-from automl.data.views import View, fit_view, load_view
+from automl.data.views import Training, View, fit_view, load_view
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry, installed
 from automl.task import Task
@@ -162,14 +162,24 @@ class Problem:
                 draft.rename(final)
             except OSError:  # another worker was first
                 shutil.rmtree(draft)
-        return load_view(final), _fetch(final / "rows" / "train"), _fetch(final / "rows" / "valid")
+        view = self.load_view(kind, final)
+        return view, _fetch(final / "rows" / "train"), _fetch(final / "rows" / "valid")
+
+    def load_view(self, kind: str, folder: Path) -> View:
+        """The view of a kind that lies in a folder."""
+        return load_view(folder) if kind == _TEXTS else self.registry.views[kind].load(folder)
 
     def _build(self, kind: str, fold: int | None, most: int | None, folder: Path) -> None:
         rows = self.fold(fold, most)
-        told = any(column.role == "text" for column in self.schema.columns) and kind not in ("frame", "texts")
+        has_texts = any(column.role == "text" for column in self.schema.columns)
+        told = has_texts and kind != _TEXTS and self.registry.views[kind].texts
         texts, *numbers = self._texts(fold, most) if told else ([], np.empty(0), np.empty(0))
         train, y = read(self.table[rows.train], texts, numbers[0]), self.y[rows.train]
-        view = fit_view(kind, train, self.schema, y, len(self.task.classes), texts, self.crosses)
+        if kind == _TEXTS:
+            view = fit_view(kind, train, self.schema)
+        else:
+            training = Training(train, self.schema, y, len(self.task.classes), texts, self.crosses)
+            view = self.registry.views[kind].fit(training)
         view.save(folder)
         _store(folder / "rows" / "train", view.training(train, y))
         del train  # a copy of the rows: let it go before the next one
@@ -177,7 +187,7 @@ class Problem:
 
     def _texts(self, fold: int | None, most: int | None) -> tuple[list[Text], Any, Any]:
         """What the texts of a fold are encoded by, and its rows so encoded: once for all kinds of views."""
-        view, train, valid = self.view("texts", fold, most)
+        view, train, valid = self.view(_TEXTS, fold, most)
         assert isinstance(view, ArrayView)
         return [source for source in view.direct if isinstance(source, Text)], train, valid
 
@@ -188,6 +198,9 @@ class Problem:
     def trial_folder(self, trial: int, fold: int | None) -> Path:
         """Where a trial leaves the model and the predictions of a fold, or the model of all rows (None)."""
         return self.folder / "trials" / f"{trial:05d}" / _named(fold)
+
+
+_TEXTS = "texts"  # the kind of view that all arrays have in common, and no family eats
 
 
 def _named(fold: int | None) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from automl.config import SplitConf
 from automl.errors import ConfigError, DataError, nearest
-
-KINDS = ("auto", "holdout", "kfold", "repeated", "group", "time", "column")
-STEERED = ("group", "time", "column")
+from automl.hookspecs import hookimpl
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,60 @@ class Split:
     why: str
 
 
-def make_split(conf: SplitConf, *, kind: str, y: np.ndarray, column: np.ndarray | None, seed: int) -> Split:
+@dataclass(frozen=True)
+class Rows:
+    """The rows to be dealt into folds.
+
+    Attributes
+    ----------
+    conf : what the config says of the split.
+    kind : the task kind; y : the encoded target (n,).
+    column : the values (n,) of `conf.column`, for a kind that is steered by one.
+    seed : the seed of every shuffle; the same seed must give the same folds.
+    """
+
+    conf: SplitConf
+    kind: str
+    y: np.ndarray
+    column: np.ndarray | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class SplitKind:
+    """A way to deal rows into folds: `split.kind=NAME`.
+
+    Parameters
+    ----------
+    name : its name.
+    deal : called with the rows; gives the folds, and why they are as they are, for a person.
+    column : what `split.column` holds, where the kind is steered by a column: "groups". The column is no feature.
+    """
+
+    name: str
+    deal: Callable[[Rows], tuple[Sequence[Fold], str]]
+    column: str = ""
+
+
+@hookimpl
+def automl_splits() -> Iterable[SplitKind]:
+    """Holdout, k-fold, repeated k-fold; by group, over time, as a column says."""
+    for name in ("holdout", "kfold", "repeated"):
+        yield SplitKind(name, partial(_shuffled, name))
+    yield SplitKind("group", _group, "groups")
+    yield SplitKind("time", _time, "times")
+    yield SplitKind("column", _named, "fold names")
+
+
+def make_split(
+    conf: SplitConf,
+    *,
+    kind: str,
+    y: np.ndarray,
+    column: np.ndarray | None,
+    seed: int,
+    kinds: Mapping[str, SplitKind] | None = None,
+) -> Split:
     """Deal the rows into folds.
 
     Folds are stratified: by class, or by 20 quantile bins of a regression's target. A class of one row always trains.
@@ -41,37 +93,39 @@ def make_split(conf: SplitConf, *, kind: str, y: np.ndarray, column: np.ndarray 
     ----------
     conf : the kind of split and its numbers. ``auto`` is repeated k-fold below 500 rows, 8 folds below 2,000, 5 below
         20,000, 3 up to 200,000, and a holdout of at most 50,000 rows above.
-    kind : the task kind.
-    y : the encoded target (n,).
-    column : the values (n,) of `conf.column`: groups, times or the names of folds.
-    seed : the seed of every shuffle; the same seed gives the same folds.
+    kind, y, column, seed : see `Rows`.
+    kinds : the registered kinds of splits, by name; those that come with automl, if None.
 
     Raises
     ------
-    ConfigError : an unknown kind, a number that makes no sense, a column that is missing or has no use.
+    ConfigError : an unknown kind, a number that makes no sense, a column that is missing or has no use; folds of a
+        plugin that are none.
     DataError : too few rows, groups or times for the folds asked for, or missing values in the column.
     """
-    _check(conf, column)
-    n, rng = len(y), np.random.default_rng(seed)
+    kinds = {known.name: known for known in automl_splits()} if kinds is None else kinds
+    _check(conf, column, kinds)
+    n = len(y)
     if n < 2:
         raise DataError(f"the table has {n} rows ({n} sample{'' if n == 1 else 's'}): a split needs at least 2")
-    strata = _strata(y, kind)
     chosen = _by_size(conf, n) if conf.kind == "auto" else conf.kind
-    if chosen in STEERED:
-        assert column is not None
-        name = conf.column or "groups"
-        codes, names = _codes(column, name, ordered=chosen == "time")
-        if chosen == "group":
-            folds, why = _group(codes, len(names), strata, _Count.of(conf, n, 3), name, rng)
-        elif chosen == "time":
-            folds, why = _time(codes, _Count.of(conf, n, 1), _share(conf, n), name)
-        else:
-            folds, why = _named(codes, names, name)
-    else:
-        folds, why = _shuffled(chosen, conf, strata, kind, rng)
+    dealt, why = kinds[chosen].deal(Rows(conf, kind, y, column, seed))
+    folds = _sound(list(dealt), n, chosen)
     if kind != "regression":
         folds, why = _learnable(folds, why, y)
     return Split(chosen, tuple(folds), why)
+
+
+def _sound(folds: list[Fold], n: int, chosen: str) -> list[Fold]:
+    """The folds, if they are such."""
+    for i, fold in enumerate(folds):
+        rows = np.concatenate([fold.train, fold.valid])
+        if rows.dtype.kind not in "iu" or not len(fold.train) or not len(fold.valid):
+            raise ConfigError(f"split={chosen} gave a fold {i} without row numbers to train on, or to validate")
+        if rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) < len(rows):
+            raise ConfigError(f"split={chosen} gave a fold {i} with a row twice, or one that is not among the {n:,}")
+    if not folds:
+        raise ConfigError(f"split={chosen} gave no folds")
+    return folds
 
 
 @dataclass(frozen=True)
@@ -102,13 +156,14 @@ _MOST_NAMES = 100
 _VALID_NAMES = {"valid", "val", "validation", "test"}
 
 
-def _check(conf: SplitConf, column: np.ndarray | None) -> None:
-    if conf.kind not in KINDS:
-        near = nearest(conf.kind, KINDS) or "."
-        raise ConfigError(f"split.kind={conf.kind}: unknown kind{near} Known: {', '.join(KINDS)}")
-    if conf.kind in STEERED and column is None:
-        raise ConfigError(f"split={conf.kind} needs split.column=COLUMN: the column of {_COLUMN_OF[conf.kind]}")
-    if conf.kind not in STEERED and conf.column is not None:
+def _check(conf: SplitConf, column: np.ndarray | None, kinds: Mapping[str, SplitKind]) -> None:
+    if conf.kind not in ("auto", *kinds):
+        near = nearest(conf.kind, ("auto", *kinds)) or "."
+        raise ConfigError(f"split.kind={conf.kind}: unknown kind{near} Known: {', '.join(('auto', *kinds))}")
+    holds = "" if conf.kind == "auto" else kinds[conf.kind].column
+    if holds and column is None:
+        raise ConfigError(f"split={conf.kind} needs split.column=COLUMN: the column of {holds}")
+    if not holds and conf.column is not None:
         raise ConfigError(
             f"split.column={conf.column} has no use with split={conf.kind}; say what it holds: split=group if groups, "
             "split=time if times, split=column if the names of folds"
@@ -124,9 +179,6 @@ def _check(conf: SplitConf, column: np.ndarray | None) -> None:
         raise ConfigError(f"split.repeats={conf.repeats}: must be at least 1")
     if not 0 < conf.fraction < 1:
         raise ConfigError(f"split.fraction={conf.fraction}: must be between 0 and 1")
-
-
-_COLUMN_OF = {"group": "groups", "time": "times", "column": "fold names"}
 
 
 def usual_folds(conf: SplitConf, n: int) -> int | None:
@@ -162,11 +214,10 @@ def _strata(y: np.ndarray, kind: str) -> np.ndarray:
     return rank * min(_BINS, max(1, n // 10)) // n
 
 
-def _shuffled(
-    chosen: str, conf: SplitConf, strata: np.ndarray, kind: str, rng: np.random.Generator
-) -> tuple[list[Fold], str]:
+def _shuffled(chosen: str, rows: Rows) -> tuple[list[Fold], str]:
     """Holdout, k-fold and repeated k-fold."""
-    n = len(strata)
+    conf, kind, n = rows.conf, rows.kind, len(rows.y)
+    strata, rng = _strata(rows.y, kind), np.random.default_rng(rows.seed)
     size = np.bincount(strata)[strata]
     free = np.flatnonzero(size > 1)
     lone = n - len(free)
@@ -215,17 +266,17 @@ def _held_out(strata: np.ndarray, rows: np.ndarray, share: float, rng: np.random
     return rows[held]
 
 
-def _group(
-    codes: np.ndarray, groups: int, strata: np.ndarray, count: _Count, name: str, rng: np.random.Generator
-) -> tuple[list[Fold], str]:
+def _group(rows: Rows) -> tuple[list[Fold], str]:
     """Whole groups, largest first, each to the fold that has least of what it brings.
 
     Adding a group's shares g to fold f adds 2 f·g to the sum of squares of all folds' shares (of each stratum, and of
     the rows), so the smallest f·g keeps them most even.
     """
+    codes, names, name = _codes(rows, ordered=False)
+    groups, strata, rng = len(names), _strata(rows.y, rows.kind), np.random.default_rng(rows.seed)
     if groups < 2:
         raise DataError(f"split.column={name} has {groups} group; a split by group needs at least 2")
-    k, note = count.at_most(groups, f"split.column={name} has {groups} groups")
+    k, note = _Count.of(rows.conf, len(codes), 3).at_most(groups, f"split.column={name} has {groups} groups")
     order = np.lexsort((strata, codes))
     pairs = np.flatnonzero(np.diff(codes[order] * (strata.max() + 1) + strata[order], prepend=-1))
     held = np.diff(pairs, append=len(codes))
@@ -246,9 +297,11 @@ def _group(
     return folds, _said(f"{groups:,} groups of {name} in {k} folds, no group on both sides", note)
 
 
-def _time(codes: np.ndarray, count: _Count, share: float, name: str) -> tuple[list[Fold], str]:
+def _time(rows: Rows) -> tuple[list[Fold], str]:
     """An expanding window: each fold validates the block of rows after those that it trains on."""
+    codes, _, name = _codes(rows, ordered=True)
     n = len(codes)
+    count, share = _Count.of(rows.conf, n, 1), _share(rows.conf, n)
     order = np.argsort(codes, kind="stable")
     changes = np.flatnonzero(np.diff(codes[order])) + 1
     if not len(changes):
@@ -265,8 +318,9 @@ def _time(codes: np.ndarray, count: _Count, share: float, name: str) -> tuple[li
     return folds, _said(f"{problem}; {len(folds)} folds, each validates rows after those that train", note)
 
 
-def _named(codes: np.ndarray, names: Sequence[object], name: str) -> tuple[list[Fold], str]:
+def _named(rows: Rows) -> tuple[list[Fold], str]:
     """Each value of the column validates once, unless the two values are called train and validation."""
+    codes, names, name = _codes(rows, ordered=False)
     if not 2 <= len(names) <= _MOST_NAMES:
         raise DataError(
             f"split.column={name} has {len(names):,} distinct values; the names of folds are 2 to {_MOST_NAMES}"
@@ -280,11 +334,15 @@ def _named(codes: np.ndarray, names: Sequence[object], name: str) -> tuple[list[
     return folds, f"{len(folds)} folds, as {name} says: each value validates once"
 
 
-def _codes(column: np.ndarray, name: str, *, ordered: bool) -> tuple[np.ndarray, Sequence[object]]:
-    """The column as codes (n,) into its distinct values; in their order for times, else in the order of the rows."""
+def _codes(rows: Rows, *, ordered: bool) -> tuple[np.ndarray, Sequence[object], str]:
+    """The column as codes (n,) into its distinct values; in their order for times, else in the order of the rows.
+
+    And its name.
+    """
     import pandas as pd
 
-    values = pd.Series(np.asarray(column)).infer_objects()
+    name = rows.conf.column or "groups"
+    values = pd.Series(np.asarray(rows.column)).infer_objects()
     if missing := int(values.isna().sum()):
         raise DataError(
             f"split.column={name} is missing in {missing:,} of {len(values):,} rows; fill them in or leave "
@@ -293,7 +351,7 @@ def _codes(column: np.ndarray, name: str, *, ordered: bool) -> tuple[np.ndarray,
     if ordered and (held := pd.api.types.infer_dtype(values)) not in _TIMES:
         raise DataError(f"split.column={name} holds {held} values, not times or numbers")
     codes, names = pd.factorize(values, sort=ordered)
-    return codes.astype(np.int64), list(names)
+    return codes.astype(np.int64), list(names), name
 
 
 _TIMES = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ from automl.data.schema import Schema
 from automl.data.targets import TargetMeans, target_columns, told_labels
 from automl.data.text import Text
 from automl.errors import ConfigError, DataError, nearest
+from automl.hookspecs import hookimpl
 
 FEATURES = frozenset({"numeric", "category", "text", "datetime", "boolean"})
 """The roles that views encode; the others are skipped."""
@@ -28,38 +29,92 @@ KINDS = ("codes", "encoded", "dense", "frame", "texts")
 
 
 class View(Protocol):
-    """A fitted encoding.
+    """A fitted encoding. A class that inherits from this one has to say `names`, `transform` and `save`.
 
     A row's encoding depends on that row alone: not on the others, nor on their order.
     """
 
-    @property
-    def kind(self) -> str:
-        """One of `KINDS`."""
+    if TYPE_CHECKING:  # in a class that inherits it is a property or a plain attribute, as it likes
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the output columns, no two alike; a numeric column keeps its own."""
+        @property
+        def names(self) -> list[str]:
+            """Names of the output columns, no two alike; a numeric column keeps its own."""
 
     @property
     def categories(self) -> dict[int, int]:
         """Of `codes`: column number -> number of levels; a code is 0..levels-1, missing and unseen ones are NaN."""
+        return {}
 
     @property
     def notes(self) -> list[str]:
         """What was capped or could not be learned from, for a person."""
+        return []
 
     def transform(self, table: pl.DataFrame) -> Any:
-        """float32 (n, p), C order; for `frame`, a Polars frame. `table` is what `Schema.apply` gave."""
+        """float32 (n, p), C order, or a Polars frame. `table` is what `Schema.apply` gave."""
 
     def training(self, table: pl.DataFrame, y: np.ndarray) -> Any:
         """The rows that the view was fitted on, with their target (n,), as a model is to learn from them.
 
         As `transform` gives them, but where an encoding knows the target: there each row is encoded by other rows.
         """
+        return self.transform(table)
 
     def save(self, folder: Path) -> None:
         """Write JSON and .npz files (no pickle) into an existing folder."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a view is fitted on: the training rows of a fold.
+
+    Attributes
+    ----------
+    table : the rows, as `Schema.apply` gave them; `schema` says what the columns are.
+    y : the encoded target (n,): codes 0..classes-1, or numbers where `classes` is 0.
+    texts : what the text columns are encoded by, where the view wants it.
+    crosses : how many crosses of columns a view may have at most.
+    """
+
+    table: pl.DataFrame
+    schema: Schema
+    y: np.ndarray
+    classes: int
+    texts: Sequence[Text] = ()
+    crosses: int = 0
+
+
+@dataclass(frozen=True)
+class ViewKind:
+    """A kind of view that families may eat.
+
+    Parameters
+    ----------
+    name : the name that families use; letters, digits and ``_``.
+    fit : called with the training rows of a fold; gives a fitted view.
+    load : called with the folder that `View.save` wrote into; gives the view, which transforms as the saved one did.
+    texts : whether text columns come as numbers already, see `automl.data.text`, and not as text.
+    """
+
+    name: str
+    fit: Callable[[Training], View]
+    load: Callable[[Path], View]
+    texts: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ConfigError(f"view name {self.name!r} must be a Python identifier: letters, digits and _")
+
+
+@hookimpl
+def automl_views() -> Iterable[ViewKind]:
+    """The three arrays, and the frame."""
+    for name in ("codes", "encoded", "dense", "frame"):
+        yield ViewKind(name, partial(_fit_kind, name), load_view, texts=name != "frame")
+
+
+def _fit_kind(kind: str, rows: Training) -> View:
+    return fit_view(kind, rows.table, rows.schema, rows.y, rows.classes, rows.texts, rows.crosses)
 
 
 def fit_view(
@@ -71,7 +126,7 @@ def fit_view(
     texts: Sequence[Text] = (),
     crosses: int = 0,
 ) -> View:
-    """Fit a view of one kind on training rows that `Schema.apply` gave.
+    """Fit a view of one of the kinds that come with automl on training rows that `Schema.apply` gave.
 
     Parameters
     ----------
@@ -123,29 +178,15 @@ def load_view(folder: Path) -> View:
 
 
 @dataclass(frozen=True)
-class FrameView:
+class FrameView(View):
     """The features as they are, in the schema's order."""
 
     names: list[str]
     kind: ClassVar[str] = "frame"
 
-    @property
-    def categories(self) -> dict[int, int]:
-        """None: a frame keeps its own types."""
-        return {}
-
-    @property
-    def notes(self) -> list[str]:
-        """None: a frame caps nothing."""
-        return []
-
     def transform(self, table: pl.DataFrame) -> pl.DataFrame:
         """The feature columns of `table`."""
         return table[self.names]
-
-    def training(self, table: pl.DataFrame, y: np.ndarray) -> pl.DataFrame:
-        """What `transform` gives."""
-        return self.transform(table)
 
     def save(self, folder: Path) -> None:
         """Write the names."""

@@ -1,0 +1,34 @@
+"""The report on a run: one page of HTML, of the sections that this plugin and others give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from automl import Section, Verb, hookimpl
+
+automl_api = 1
+
+
+@hookimpl
+def automl_verbs() -> Iterable[Verb]:
+    """`automl report RUN`."""
+
+    def report(words: list[str]) -> int:
+        from automl_report.page import main
+
+        return main(words)
+
+    yield Verb("report", report, "a page on a run: what was asked, what came of it, and why")
+
+
+@hookimpl
+def automl_sections() -> Iterable[Section]:
+    """What was asked, the answer, its members, the course of the run, all trials, what failed, how to repeat it."""
+    from automl_report import sections
+
+    yield Section("task", "What was asked", sections.task, place=10)
+    yield Section("answer", "The answer", sections.answer, place=20)
+    yield Section("course", "The course of the run", sections.course, place=30)
+    yield Section("trials", "Trials", sections.trials, place=40)
+    yield Section("failures", "What did not work", sections.failures, place=50)
+    yield Section("repeat", "Do it again", sections.repeat, place=60)
