@@ -19,6 +19,6 @@ def automl_families() -> Iterable[Family]:
         "neighbors",
         {
             "classification": "automl_kernel.neighbors:NeighborsClassifier",
-            "regression": "sklearn.neighbors:KNeighborsRegressor",
+            "regression": "automl_kernel.neighbors:NeighborsRegressor",
         },
     )

@@ -1,5 +1,7 @@
 """Support vectors and neighbours: probabilities that can be believed, values within those seen, nothing pickled."""
 
+import threading
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
@@ -74,3 +76,16 @@ def test_they_do_not_race_on_tables_that_they_cannot_carry():
     facts = {"rows": 10_000, "columns": 5, "cells": 50_000, "classes": 2}
     assert spec.suited("svm", facts)[1] == ""
     assert "max_rows is 12,000" in spec.suited("svm", {**facts, "rows": 100_000})[1]
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_a_few_rows_start_no_thread(kind, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 4)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int) if kind == "binary" else X[:, 0]
+    model = installed().family("neighbors").build(kind, {"n_neighbors": 5, "weights": "distance"}, n_jobs=2).fit(X, y)
+    answer = model.predict_proba if kind == "binary" else model.predict
+    whole = answer(X)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread was started"))
+    np.testing.assert_allclose(answer(X[:3]), whole[:3], rtol=1e-6)
+    assert model.n_jobs == 2
