@@ -131,7 +131,7 @@ def test_what_is_no_predictor(fitted, tmp_path):
     with pytest.raises(StorageError, match=r"no manifest\.json"):
         load(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"no manifest\.json"):
+    with pytest.raises(StorageError, match="is no archive of a predictor"):
         load(tmp_path / "file")
 
 

@@ -42,11 +42,12 @@ class ForkServer:
         self._forked: dict[int, int] = {}  # number of the request -> process
         self._ended: dict[int, int] = {}  # process -> exit code, negative for a signal
         self._asked = 0
+        self._gone = False
 
     @property
     def alive(self) -> bool:
         """Whether it can be asked for workers."""
-        return self.process.poll() is None
+        return not self._gone and self.process.poll() is None
 
     def fork(self, stdin: int, stdout: int) -> int:
         """Ask for a worker that reads jobs from one file descriptor and writes outcomes to the other; its number.
@@ -92,7 +93,8 @@ class ForkServer:
         try:
             data = self._socket.recv(1 << 16)
         except OSError:
-            return False
+            data = b""
+        self._gone = self._gone or not data  # its workers die with it, and may be seen to before its own death is told
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             pid, code = json.loads(line)

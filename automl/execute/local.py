@@ -94,14 +94,16 @@ class LocalExecutor:
 
     def _replace(self, worker: _Worker, status: str, reason: str) -> list[dict[str, Any]]:
         job = worker.job
+        self._workers.remove(worker)
         self._stop(worker)
         if job is None and not worker.ready:
             raise NoModelError(f"a worker process does not start ({reason}); try executor=inprocess to see why")
-        self._workers[self._workers.index(worker)] = self._start()
+        self._workers.append(self._start())
         return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
 
     def _start(self) -> _Worker:
         if not self._server.alive:
+            self._server.close()
             self._server = ForkServer()
         worker = _Worker(self._server)
         worker.tell(str(self._folder))
