@@ -22,7 +22,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 _SKOPS = "estimator.skops"
 
-# scikit-learn's own compiled and private types that skops does not list: what its estimators hold when they are fitted.
+# Types that skops does not list, though scikit-learn's estimators hold them when they are fitted.
 _KERNELS = (
     *("CompoundKernel", "ConstantKernel", "DotProduct", "Exponentiation", "ExpSineSquared", "Matern", "PairwiseKernel"),
     *("Product", "RBF", "RationalQuadratic", "Sum", "WhiteKernel"),
@@ -30,6 +30,8 @@ _KERNELS = (
 _DISTANCES = ("Chebyshev", "Euclidean", "Haversine", "Mahalanobis", "Manhattan", "Minkowski", "SEuclidean")
 TRUSTED = frozenset(
     {
+        "scipy._lib.array_api_compat.numpy._aliases.asarray",
+        "scipy.interpolate._bsplines.BSpline",
         "sklearn._loss.loss.HalfTweedieLossIdentity",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
@@ -74,12 +76,15 @@ def load_model(family: Family, kind: str, folder: Path) -> Any:
     return skops_io().load(folder / _SKOPS, trusted=_trusted(folder / _SKOPS, cls))
 
 
-def _trusted(file: Path, cls: type) -> list[str]:
+def _trusted(file: Path, estimator: type) -> list[str]:
     """The types in a file beyond skops's own list of scikit-learn's and numpy's: the estimator's class, and TRUSTED."""
-    own = f"{cls.__module__}.{cls.__qualname__}"
+    own = f"{estimator.__module__}.{estimator.__qualname__}"
     found: list[str] = skops_io().get_untrusted_types(file=file)
     if foreign := [name for name in found if name != own and name not in TRUSTED]:
-        raise RefusedError(f"{file}: holds types that are not trusted: {', '.join(foreign)}")
+        raise RefusedError(
+            f"{file}: holds types that are not trusted: {', '.join(foreign)}; a {estimator.__name__} that holds such "
+            "needs a method save(folder) and a class method load(folder) of its own"
+        )
     return found
 
 

@@ -53,6 +53,13 @@ def test_every_block_runs(page, automl, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     modules = set(sys.modules)
     space = {"__name__": "page"}
+
+    def forget():
+        for name in set(sys.modules) - modules:
+            if str(tmp_path) in str(getattr(sys.modules[name], "__file__", None)):
+                del sys.modules[name]
+        installed.cache_clear()
+
     try:
         for language, code in blocks(page):
             place = re.match(r"(?:# @package \S+\n)?# ([\w./-]+\.(?:py|yaml|toml))\n", code)
@@ -63,24 +70,22 @@ def test_every_block_runs(page, automl, tmp_path, monkeypatch):
             if place:
                 (tmp_path / place[1]).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / place[1]).write_text(code)
+                forget()  # what it was before
             elif language == "python":
                 exec(compile(code, page.name, "exec"), space)
             elif language == "bash":
-                run_lines(code, automl, tmp_path)
+                run_lines(code, automl, tmp_path, monkeypatch)
     finally:
-        for name in set(sys.modules) - modules:
-            if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
-                del sys.modules[name]
-        installed.cache_clear()
+        forget()
 
 
-def run_lines(code, automl, folder):
+def run_lines(code, automl, folder, monkeypatch):
     for line in code.replace("\\\n", " ").splitlines():
         command = line.strip()
         if not command or command.startswith("#"):
             continue
         if command.startswith("pip install -e ."):
-            install_written(folder)
+            install_written(folder, monkeypatch)
         if command.startswith(_SKIPPED):
             continue
         words = shlex.split(command, comments=True)
@@ -100,15 +105,16 @@ def quick(words):
     return [*(word for word in words if not word.startswith("budget=")), *added]
 
 
-def install_written(folder):
-    """What pip would do with the pyproject.toml that the page wrote: a dist-info beside the package."""
+def install_written(folder, monkeypatch):
+    """What pip would do with each pyproject.toml that the page wrote: a dist-info beside it, on sys.path."""
     for file in folder.rglob("pyproject.toml"):
         project = tomllib.loads(file.read_text())["project"]
-        info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info = file.parent / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         info.mkdir(exist_ok=True)
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
         )
         points = "\n".join(f"{name} = {place}" for name, place in project["entry-points"]["automl"].items())
         (info / "entry_points.txt").write_text(f"[automl]\n{points}\n")
+        monkeypatch.syspath_prepend(str(file.parent))
     installed.cache_clear()
