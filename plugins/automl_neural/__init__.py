@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from automl import Family, hookimpl
 
+automl_api = 1
+
 
 @hookimpl
 def automl_families() -> Iterable[Family]:
