@@ -25,8 +25,9 @@ _FILE = Path(__file__).with_name("record.json")
 _POWER = 0.5  # of the expected seconds that divide the expected gain; these numbers: benchmarks/order.py
 _QUICK, _HASTE = 2, 2.0  # how many come first by another power: a run should have something soon
 _WIDTH = 0.7  # of the kernel, in standard deviations of the recorded tables' facts
+_ANY = 0.3  # the share of the weights that all tables have alike, however far
 _GROWTH = 1.3  # of the seconds with the rows, at most, besides that with the cells
-FIXED = 0.3  # seconds of any fit, however small: views, predictions, saving
+FIXED = 0.05  # seconds of any fit, however small: views, predictions, saving
 _LEAST = 1e-4  # a gain that is none
 
 
@@ -112,14 +113,15 @@ class Record:
     def weights(self, facts: Facts) -> np.ndarray:
         """How much each table tells of one with these facts, (T,): a Gaussian kernel over standardised distances.
 
-        What lies outside all tables is taken to lie at their edge, or the one that is nearest would tell everything.
+        A share goes to all tables alike, for no fact here tells all. What lies outside all tables is
+        taken to lie at their edge, or the one that is nearest would tell everything.
         """
         points = np.array([table.numbers() for table in self.tables])
         spread = points.std(axis=0)
         point = np.clip(facts.numbers(), points.min(axis=0), points.max(axis=0))
         distance = (((points - point) / np.where(spread > 0, spread, np.inf)) ** 2).mean(axis=1)
         near = np.exp(-distance / (2 * _WIDTH**2))
-        return np.asarray(near / near.sum())
+        return np.asarray((1 - _ANY) * near / near.sum() + _ANY / len(near))
 
     def seconds(self, facts: Facts, weights: np.ndarray) -> np.ndarray:
         """What each entry is expected to take, (E,): the geometric mean over tables, carried over to these cells.
