@@ -12,6 +12,7 @@ from automl.run import Trial
 
 _RIVALS = 3  # the best trials, whose mean stands for the ensemble
 _SHARE = 0.3  # the share of a newcomer in the blend that says whether it has something to add
+_ROWS = 300  # validation rows under which it is chance that says so
 _GAIN = 1e-4  # of the gain over the baseline: the least that counts as one
 
 
@@ -20,8 +21,9 @@ def hopeless(
 ) -> str:
     """Why a trial that has run `folds` need not run the others, or nothing.
 
-    It goes on if on these folds it is the best, or if it is not far behind and makes the mean of the best few better:
-    what an ensemble wants of it is what the others lack.
+    It goes on if on these folds it is better than the best, or if it is not far behind and makes the mean of the best
+    few better: what an ensemble wants of it is what the others lack. Which are the best, all of their folds say: those
+    that lead on one fold have had luck with it.
 
     Parameters
     ----------
@@ -31,19 +33,21 @@ def hopeless(
     if not slack or baseline is None or not rivals:
         return ""
 
-    def mean(other: Trial) -> float:
-        scores = other.folds if other is trial else [other.folds[fold] for fold in folds]
+    def mean(other: Trial, on: Sequence[int] | None = None) -> float:
+        scores = other.folds if on is None else [other.folds[fold] for fold in on]
         return float(np.mean([problem.metric.loss(score) for score in scores]))
 
     ranked = sorted(rivals, key=mean)
-    behind, gain = mean(trial) - mean(ranked[0]), mean(baseline) - mean(ranked[0])
+    best = mean(ranked[0], folds)
+    behind, gain = mean(trial) - best, mean(baseline, folds) - best
     if behind <= 0:
         return ""
     n = len(folds)
     said = f"after {n} fold{'s' * (n > 1)} it was {behind:.4g} behind {ranked[0].name}"
     if behind > slack * max(0.0, gain):
         return said
-    if len(ranked) < _RIVALS or _adds(problem, trial, folds, ranked[:_RIVALS], _GAIN * max(0.0, gain)):
+    rows = sum(len(problem.fold(fold).valid) for fold in folds)
+    if rows < _ROWS or len(ranked) < _RIVALS or _adds(problem, trial, folds, ranked[:_RIVALS], _GAIN * max(0.0, gain)):
         return ""
     return f"{said}, and added nothing to the best {_RIVALS}"
 

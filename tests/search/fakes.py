@@ -32,14 +32,14 @@ SAMPLERS_HERE = [
 ]
 
 
-def problem_of(folder, folds):
-    """A regression of 30 rows in which a fold's RMSE is whatever its predictions are off by."""
-    table = pl.DataFrame({"a": np.linspace(0, 1, 30)})
+def problem_of(folder, folds, rows=30):
+    """A regression of so many rows in which a fold's RMSE is whatever its predictions are off by."""
+    table = pl.DataFrame({"a": np.linspace(0, 1, rows)})
     schema = Schema.infer(table, roles={}, drop=[], missing=[])
-    parts = np.array_split(np.arange(30), folds + 1)[:folds]
-    split = Split("kfold", tuple(Fold(np.setdiff1d(np.arange(30), part), part) for part in parts), "")
+    parts = np.array_split(np.arange(rows), folds + 1)[:folds]
+    split = Split("kfold", tuple(Fold(np.setdiff1d(np.arange(rows), part), part) for part in parts), "")
     typed, _ = schema.apply(table)
-    y = np.linspace(0, 9, 30)
+    y = np.linspace(0, 9, rows)
     return Problem.write(folder, typed, y, None, split, Task("regression", "y", "rmse"), schema, (None, (), True))
 
 

@@ -10,7 +10,12 @@ from automl.search.judge import Plateau, hopeless
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory):
-    return problem_of(tmp_path_factory.mktemp("judge") / "work", 3)
+    return problem_of(tmp_path_factory.mktemp("judge") / "work", 3, rows=1600)  # 400 a fold
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return problem_of(tmp_path_factory.mktemp("small") / "work", 3)
 
 
 def trial(problem, number, off, folds=3):
@@ -42,6 +47,20 @@ def test_one_that_is_a_little_behind_goes_on_if_it_has_what_the_best_lack(proble
     assert judged(problem, trial(problem, 5, -2.5, 1), rivals) == "", "it errs to the other side"
     alike = judged(problem, trial(problem, 6, 2.5, 1), rivals)
     assert alike == "after 1 fold it was 0.4 behind model-1, and added nothing to the best 3"
+
+
+def test_few_rows_cannot_say_that_it_adds_nothing(small):
+    rivals = [trial(small, i, 2.0 + i / 10) for i in (1, 2, 3)]
+    assert judged(small, trial(small, 6, 2.5, 1), rivals) == ""
+    assert judged(small, trial(small, 7, 9.0, 1), rivals).startswith("after 1 fold it was 6.9 behind")
+
+
+def test_the_best_are_those_of_all_folds_and_not_of_this_one(problem):
+    lucky = trial(problem, 11, 1.0, 1)
+    for fold in (1, 2):
+        lucky.folds.append(9.0)
+    steady = trial(problem, 12, 2.0)
+    assert judged(problem, trial(problem, 13, 1.9, 1), [lucky, steady]) == "", "it leads the one that is best"
 
 
 def test_without_slack_rivals_or_baseline_all_go_on(problem):
