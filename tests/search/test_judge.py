@@ -57,8 +57,7 @@ def test_few_rows_cannot_say_that_it_adds_nothing(small):
 
 def test_the_best_are_those_of_all_folds_and_not_of_this_one(problem):
     lucky = trial(problem, 11, 1.0, 1)
-    for fold in (1, 2):
-        lucky.folds.append(9.0)
+    lucky.folds += [9.0, 9.0]
     steady = trial(problem, 12, 2.0)
     assert judged(problem, trial(problem, 13, 1.9, 1), [lucky, steady]) == "", "it leads the one that is best"
 
