@@ -8,9 +8,10 @@ import json
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,16 @@ def _of_plugin(verb: str) -> Callable[[list[str]], int]:
 
 
 def _fit(arguments: list[str]) -> int:
+    """Learn; a plain run has its workers loaded while its config is composed."""
+    from automl.execute.local import warm_for
+
+    began = time.monotonic()
+    plain = all(not word.startswith("-") or word in ("-q", "--quiet") for word in arguments)
+    with warm_for(arguments) if plain else nullcontext():
+        return _compose_and_run(arguments, began)
+
+
+def _compose_and_run(arguments: list[str], began: float) -> int:
     """Compose and run. What needs the whole of Hydra, such as `--help`, `--cfg` and sweeps, is handed to it."""
     from hydra._internal.utils import get_args_parser
 
@@ -115,6 +126,7 @@ def _fit(arguments: list[str]) -> int:
     name = give(args.config, args.overrides) if args.config else args.config_name or NAME
     args.config_name = None
     asks = args.help or args.hydra_help or args.info or args.shell_completion
+    hydras = asks or args.cfg or args.multirun or any(o.lstrip("+~").startswith("hydra") for o in args.overrides)
     if not asks:
         composed = load(args.overrides, name, sweep=args.multirun, config_dir=args.config_dir)
         config = typed(composed)  # what is wrong is said before Hydra says it
@@ -124,19 +136,19 @@ def _fit(arguments: list[str]) -> int:
 
             show_plan(wide_console(), plan(config))
             return 0
-    if asks or args.cfg or args.multirun or any(o.lstrip("+~").startswith("hydra") for o in args.overrides):
+    if hydras:
         _hand_to_hydra(args, parser, name)
     else:
-        _run_one(config)
+        _run_one(config, began)
     return 0
 
 
-def _run_one(config: Config) -> Run:
+def _run_one(config: Config, began: float = 0.0) -> Run:
     """One run, told on screen; an interrupt is raised again once the best so far is saved."""
     from automl.fit import fit
     from automl.screen import Screen
 
-    run = fit(config, listeners=[Screen(config)])
+    run = fit(config, listeners=[Screen(config)], began=began)
     if run.status == "interrupted":
         raise KeyboardInterrupt
     return run

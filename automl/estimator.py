@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +26,7 @@ from automl.data.frames import to_polars
 from automl.data.read import read
 from automl.data.schema import typed_target
 from automl.errors import ConfigError, DataError, DataWarning
+from automl.execute.local import warm_for
 from automl.fit import fit
 from automl.plan import cores
 from automl.plugins import installed
@@ -113,12 +116,14 @@ class AutoML(BaseEstimator):
         """
         if isinstance(y, str):
             target, y = y, None
-        config = compose(self._overrides(), config=self.config)
-        config.target = target or config.target
-        self._temporary = TemporaryFolder() if self.output_dir is None else None
-        config.run.dir = str(self._temporary.path / "run" if self._temporary else self.output_dir)
-        table, labels = _inputs(config, X, y)
-        run = fit(config, table, target=labels, weight=sample_weight, groups=groups)
+        began, overrides = time.monotonic(), self._overrides()
+        with nullcontext() if self.config else warm_for(overrides):
+            config = compose(overrides, config=self.config)
+            config.target = target or config.target
+            self._temporary = TemporaryFolder() if self.output_dir is None else None
+            config.run.dir = str(self._temporary.path / "run" if self._temporary else self.output_dir)
+            table, labels = _inputs(config, X, y)
+            run = fit(config, table, target=labels, weight=sample_weight, groups=groups, began=began)
         self.run_dir_ = run.folder
         self.predictor_ = opened(run.folder)  # to read the models would take time of the budget
         self.predictor_.holds = self._temporary

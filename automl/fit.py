@@ -37,12 +37,14 @@ def fit(
     weight: Any = None,
     groups: Any = None,
     listeners: Any = (),
+    began: float = 0.0,
 ) -> Run:
     """Run a search from data to a saved predictor; the arguments are those of `plan`.
 
     Parameters
     ----------
     listeners : objects with any of the event hooks (`automl_trial_finished`, ...), told like the plugins are.
+    began : the moment of `time.monotonic` from which the time budget counts; 0 for now.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def fit(
     StorageError : the run folder exists and is not to be resumed, or cannot be written.
     NoModelError : no trial gave a model, or none but the baseline; the message ranks the causes.
     """
-    budget = Budget(config.seconds, config.budget.trials)
+    budget = Budget(config.seconds, config.budget.trials, began=began)
     folder = _run_folder(config, source)
     earlier = Run.open(folder) if config.run.resume and folder.exists() else None
     if earlier is not None:

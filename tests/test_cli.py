@@ -190,6 +190,7 @@ def test_a_terminal_gets_a_live_line_and_failures_leave_a_mark(unruly):
         "run.dir=out",
         "families=[linear,unruly]",
         "budget.trials=3",
+        "search.order=priority",
         "plugins.allow=null",
     ]
     config = compose(["data=iris", *overrides, "++family.unruly.params={mode: raise}"])
