@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 HEAVY = frozenset(
-    "torch lightning lightgbm xgboost catboost tensorflow keras jax sklearn scipy pandas matplotlib numba transformers "
-    "ray dask distributed duckdb mlflow mlflow_skinny sqlalchemy pygam statsmodels shap cupy cudf cuml".split()
+    {
+        *("torch", "lightning", "tensorflow", "keras", "jax", "transformers", "numba", "cupy", "cudf", "cuml"),
+        *("lightgbm", "xgboost", "catboost", "sklearn", "scipy", "pandas", "pygam", "statsmodels", "shap"),
+        *("ray", "dask", "distributed", "duckdb", "sqlalchemy", "mlflow", "matplotlib"),
+    }
 )
 """Libraries that the import of a plugin must not bring along."""
 
@@ -42,9 +45,7 @@ class Watch:
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.phase:
             return
-        if event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
-            self._wrote(args[0])
-        elif event in _CHANGES:
+        if event in _CHANGES or (event == "open" and isinstance(args[2], int) and args[2] & _WRITING):
             self._wrote(args[0])
         elif event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in _LOCAL:
             self.network.append(f"{self.phase} connects to {args[1][0]}:{args[1][1]}")

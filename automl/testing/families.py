@@ -139,10 +139,9 @@ def estimator(subject: Subject) -> None:
             except Exception as error:
                 raise Broken(f"{cls.__name__} fails scikit-learn's {name}: {told(error)}") from error
         _, X, _, y, _ = subject.rows(kind)
-        given = X.clone() if subject.family.eats == "frame" else np.array(X)
-        labels = y.copy()
+        given, labels = (np.array(X) if isinstance(X, np.ndarray) else X.clone()), y.copy()
         subject.fit(kind, rounds=5, rows=(given, labels))
-        same = given.equals(X) if subject.family.eats == "frame" else np.array_equal(given, X, equal_nan=True)
+        same = np.array_equal(given, X, equal_nan=True) if isinstance(X, np.ndarray) else given.equals(X)
         expect(same and np.array_equal(labels, y), f"{kind}: fit changes the X or y that it is given", "work on a copy")
 
 

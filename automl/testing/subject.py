@@ -221,7 +221,9 @@ class Subject:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             report["died"] = last[:500]
-        report["left"] = [str(path.relative_to(at)) for at in (home, spare) for path in sorted(at.rglob("*")) if path.is_file()]
+        report["left"] = [
+            str(path.relative_to(at)) for at in (home, spare) for path in sorted(at.rglob("*")) if path.is_file()
+        ]
         return report
 
     def seen(self, what: str) -> Any:
@@ -251,5 +253,3 @@ def quiet() -> Iterator[None]:
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
