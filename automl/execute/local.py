@@ -38,6 +38,9 @@ class LocalExecutor:
     @contextmanager
     def warm(cls) -> Iterator[None]:
         """Load what workers need now, for the executors that are made inside the block."""
+        if _WARM and _WARM[-1].alive:
+            yield
+            return
         server = ForkServer()
         _WARM.append(server)
         try:

@@ -152,7 +152,7 @@ def monotone(subject: Subject) -> None:
     for kind in subject.kinds:
         if kind == "multiclass":
             continue
-        view, X, X_valid, y, y_valid = subject.rows(kind)
+        view, X, X_valid, _, _ = subject.rows(kind)
         column = view.names.index(NUMBER)
         values = np.array(X[:, column] if subject.family.eats != "frame" else X[NUMBER])
         for way in (1, -1):

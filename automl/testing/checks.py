@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 
 
 class Broken(Exception):  # noqa: N818  it is told as an AssertionError
-    """A check has seen something wrong: what it was and, where the check's own advice is too general, how to mend it."""
+    """Something wrong that a check has seen, and how to mend it where the check's own advice is too general."""
 
     def __init__(self, seen: str, mend: str = "") -> None:
         super().__init__(seen)

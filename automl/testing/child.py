@@ -1,4 +1,4 @@
-"""The fresh process: `python -m automl.testing.child FOLDER` imports, loads, fits and saves a family, and is watched."""
+"""The fresh process: `python -m automl.testing.child FOLDER` imports, loads, fits and saves a family, watched."""
 
 from __future__ import annotations
 

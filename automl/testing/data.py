@@ -11,6 +11,7 @@ import polars as pl
 from automl.data.problem import Problem
 from automl.data.schema import Schema
 from automl.data.split import Fold, Split
+from automl.plugins import Registry
 from automl.task import Task
 
 TRAIN, HELD, STRANGE = 180, 80, 12
@@ -30,6 +31,14 @@ _ROLES = {
     **{"size": "numeric", NUMBER: "numeric", "visits": "numeric", "colour": "category", "town": "category"},
     **{"member": "boolean", "since": "datetime"},
 }
+
+
+def baseline(registry: Registry) -> str | None:
+    """The family that runs compare others with, as the core's own config says: no plugin's config is looked at."""
+    from omegaconf import OmegaConf
+
+    name: str | None = OmegaConf.load(registry.conf["core.config"] / "automl.yaml").baseline
+    return name
 
 
 def write_problem(folder: Path, kind: str, plugins: tuple[object, ...] = (None, (), True)) -> Problem:

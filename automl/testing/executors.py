@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from automl.artifact import TemporaryFolder
-from automl.compose import compose
 from automl.errors import ConfigError, nearest
 from automl.execute import Executor, ExecutorKind
 from automl.plugins import installed
 from automl.testing.checks import Broken, Check, check_all, expect
-from automl.testing.data import HELD, write_problem
+from automl.testing.data import HELD, baseline, write_problem
 
 _SLOTS = 2
 _PATIENCE = 60.0  # seconds for workers to start and for a quick job to end
@@ -50,7 +49,7 @@ def executor_checks(kind: str | ExecutorKind) -> list[Check]:
         kind = known[kind]
     stage = _Stage(kind)
     of = f"executor {kind.name!r}"
-    return [Check(look.__name__, of, kind.name, mend, partial(look, stage)) for look, mend in _CHECKS]
+    return [Check(look.__name__, of, kind.name, mend, partial(look, stage)) for look, mend in CHECKS]
 
 
 class _Stage:
@@ -172,8 +171,7 @@ def _job(number: int, fold: int, limit: float = _PATIENCE, **params: Any) -> dic
 
 def _family() -> str:
     """The family that runs compare others with: it is quick."""
-    name = compose().baseline
-    return name or next(iter(installed().select(None, "multiclass"))).name
+    return baseline(installed()) or next(iter(installed().select(None, "multiclass"))).name
 
 
 def _run(executor: Executor, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +211,7 @@ def _command(pid: int) -> str:
         return str(pid)
 
 
-_CHECKS: tuple[tuple[Callable[[_Stage], None], str], ...] = (
+CHECKS: tuple[tuple[Callable[[_Stage], None], str], ...] = (
     (slots, "set `slots` to what runs at once, take a job for each, and give each outcome once"),
     (outcomes, "run `automl.execute.trial.evaluate` where the work folder is shared, and hand back what it returns"),
     (raises, "give {'id', 'status': 'failed', 'reason'} for whatever a job raises, and go on"),

@@ -129,6 +129,7 @@ def estimator(subject: Subject) -> None:
     from sklearn.utils import estimator_checks
 
     kinds = {subject.family.load(kind): kind for kind in reversed(subject.kinds)}
+    given: Any
     for cls, kind in kinds.items():
         names = _BARE if subject.family.eats == "frame" else (*_BARE, *_FITTED)
         for name in names:

@@ -35,7 +35,7 @@ def metric_checks(metric: str | Metric) -> list[Check]:
     if isinstance(metric, str):
         metric = _named(metric)
     of = f"metric {metric.name!r}"
-    return [Check(look.__name__, of, metric.name, mend, partial(look, metric)) for look, mend in _CHECKS]
+    return [Check(look.__name__, of, metric.name, mend, partial(look, metric)) for look, mend in CHECKS]
 
 
 def _named(name: str) -> Metric:
@@ -144,7 +144,7 @@ def _answers(kind: str) -> tuple[np.ndarray, list[np.ndarray]]:
     return codes, [right, 0.6 * right + 0.4 * other, 0.3 * right + 0.7 * other, 0.9 * wrong + 0.1 * other]
 
 
-_CHECKS: tuple[tuple[Callable[[Metric], None], str], ...] = (
+CHECKS: tuple[tuple[Callable[[Metric], None], str], ...] = (
     (tasks, "declare the task kinds that the function can score, and takes='proba', 'labels' or 'value'"),
     (finite, "give a float that is finite wherever the metric is defined"),
     (perfect, "look at the function, and at `best`: the score of a perfect prediction"),

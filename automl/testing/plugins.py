@@ -43,7 +43,7 @@ def _is_sound(registry: Registry, plugin: Plugin) -> bool:
     for check in _checks(registry, plugin):
         if trouble := check.trouble():
             sound = False
-            print(f"  FAILED  {check}\n    " + trouble.replace("\n", "\n  "), flush=True)
+            print(f"  FAILED  {check}\n    " + trouble.replace("\n", "\n    "), flush=True)
         else:
             print(f"  ok      {check}", flush=True)
     return sound

@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args = []
 
 
+@pytest.hookimpl(tryfirst=True)  # before -k chooses
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add the checks of each family."""
     for name in config.getoption("automl_family"):

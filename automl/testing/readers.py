@@ -70,7 +70,7 @@ def reader_checks(
         suffix = max((suffix for suffix in reader.suffixes if place.endswith(suffix)), key=len, default="")
         missing = f"{scheme}:{_NOWHERE}" if scheme else str(Path(place).with_name(_NOWHERE + suffix)) if place else ""
     given = _Source(reader, place, rows, tuple(columns), missing)
-    looks = [(look, mend) for look, mend in _CHECKS if source is not None or look is names]
+    looks = [(look, mend) for look, mend in CHECKS if source is not None or look is names]
     of = f"reader {reader.name!r}"
     return [Check(look.__name__, of, reader.name, mend, partial(look, given)) for look, mend in looks]
 
@@ -126,7 +126,7 @@ def _read(given: _Source, place: str) -> pl.DataFrame:
     return read(place, {**installed().readers, given.reader.name: given.reader})
 
 
-_CHECKS: tuple[tuple[Callable[[_Source], None], str], ...] = (
+CHECKS: tuple[tuple[Callable[[_Source], None], str], ...] = (
     (names, "give suffixes=('.ext',) or schemes=('word',), which no other reader has"),
     (reads, "return the whole table as a Polars frame, columns in the order of the source"),
     (again, "keep no state between reads; draw nothing at random"),

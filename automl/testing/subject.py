@@ -18,7 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from automl.artifact import TemporaryFolder, save_model
-from automl.compose import compose, shipped_family
+from automl.compose import shipped_family
 from automl.config import FamilyConf
 from automl.data.problem import Problem
 from automl.data.views import View
@@ -27,7 +27,7 @@ from automl.family import TABULAR, Family, FamilySpec, predict
 from automl.plugins import Registry, installed
 from automl.space import parse
 from automl.testing.checks import Broken, told
-from automl.testing.data import PLAIN, write_problem
+from automl.testing.data import PLAIN, baseline, write_problem
 
 ROUNDS = ("n_estimators", "max_iter", "epochs", "max_epochs", "n_epochs", "iterations", "n_iter")
 """Parameters that say how long a fit goes on; checks keep them low, as scikit-learn does in its own."""
@@ -72,7 +72,7 @@ class Subject:
     @property
     def is_baseline(self) -> bool:
         """Whether the config compares all others with it."""
-        return self.family.name == compose().baseline
+        return self.family.name == baseline(self.registry)
 
     @cached_property
     def kinds(self) -> list[str]:
