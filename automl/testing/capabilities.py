@@ -52,7 +52,7 @@ def validation(subject: Subject) -> None:
         rng = np.random.default_rng(3)
         y, y_valid = rng.permutation(y), rng.permutation(y_valid)
         with_, without = (
-            _loss(subject.predict(kind, subject.fit(kind, rounds=250, rows=(X, y), validation=held), X_valid), y_valid)
+            _loss(subject.predict(kind, subject.fit(kind, rounds=150, rows=(X, y), validation=held), X_valid), y_valid)
             for held in ((X_valid, y_valid), (X_valid[:0], y_valid[:0]))
         )
         expect(
@@ -156,7 +156,7 @@ def monotone(subject: Subject) -> None:
         column = view.names.index(NUMBER)
         values = np.array(X[:, column] if subject.family.eats != "frame" else X[NUMBER])
         for way in (1, -1):
-            model = subject.fit(kind, monotone={column: way})
+            model = subject.fit(kind, rounds=24, monotone={column: way})
             swept = []
             for value in np.quantile(values, np.linspace(0, 1, 12)):
                 answer = subject.predict(kind, model, _with(X_valid, column, value))
