@@ -54,9 +54,16 @@ class Subject:
     def __init__(self, family: str | Family, folder: Path | None = None) -> None:
         self.registry: Registry = installed()
         self.family = self.registry.family(family) if isinstance(family, str) else family
-        self._temporary = TemporaryFolder() if folder is None else None
-        self.folder = self._temporary.path if self._temporary else folder or Path()
+        self._given = folder
         self._models: dict[str, Any] = {}
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where everything lies; a temporary folder lives as long as this object."""
+        if self._given is not None:
+            return self._given
+        self._temporary = TemporaryFolder()
+        return self._temporary.path
 
     @property
     def of(self) -> str:
