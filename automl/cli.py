@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ automl: declarative AutoML. conf says what, plugins say how, the core runs the r
   automl config [key=value ...]         the composed config
   automl schema                         JSON Schema of the configs, for editors
   automl families | metrics | plugins   what is installed, the verbs that plugins add too (automl report RUN)
+  automl plugins --check [NAME ...]     whether what they add keeps the contract (automl.testing)
   automl new-plugin NAME                a plugin of your own: written, tested, ready to install
   automl doctor                         versions, cores, memory, GPUs, what each extra lacks
 
@@ -384,65 +385,10 @@ def _schema(arguments: list[str]) -> int:
     return 0
 
 
-def _families(arguments: list[str]) -> int:
-    from automl.plugins import installed
+def _list(verb: str, arguments: list[str]) -> int:
+    from automl import listing
 
-    _parser("families", "").parse_args(arguments)
-    registry = installed()
-    rows = [
-        (
-            family.name,
-            family.plugin,
-            registry.plugins[family.plugin].version,
-            ", ".join(sorted(family.tasks)),
-            family.eats,
-            ", ".join(sorted(family.can)) or "-",
-            f"needs {', '.join(family.missing)}" if family.missing else "ready",
-        )
-        for family in registry.families.values()
-    ]
-    _print_table(("family", "plugin", "version", "tasks", "eats", "can", "state"), rows)
-    return 0
-
-
-def _metrics(arguments: list[str]) -> int:
-    from automl.plugins import installed
-
-    _parser("metrics", "").parse_args(arguments)
-    rows = [(m.name, m.arrow, m.takes, ", ".join(sorted(m.tasks)), m.doc) for m in installed().metrics.values()]
-    _print_table(("metric", "better", "takes", "tasks", "what"), rows)
-    print(
-        "\nand any scikit-learn scorer by its name, e.g. metric=neg_median_absolute_error; pinball@0.9 names a quantile"
-    )
-    return 0
-
-
-def _plugins(arguments: list[str]) -> int:
-    from automl.plugins import installed
-
-    _parser("plugins", "").parse_args(arguments)
-    rows = [
-        (
-            p.name,
-            p.version or "-",
-            p.distribution or "-",
-            p.state,
-            f"{1000 * p.seconds:.0f}",
-            p.reason or ", ".join(p.adds),
-        )
-        for p in installed().plugins.values()
-    ]
-    _print_table(("plugin", "version", "distribution", "state", "ms", "adds, or why not"), rows)
-    return 0
-
-
-def _doctor(arguments: list[str]) -> int:
-    from automl.doctor import examine
-
-    _parser("doctor", "").parse_args(arguments)
-    for name, fact in examine():
-        print(f"{name:<12} {fact}")
-    return 0
+    return listing.VERBS[verb](_parser(verb, ""), arguments)
 
 
 _OVERRIDE = re.compile(r".*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
@@ -470,13 +416,7 @@ def _parser(verb: str, usage: str) -> argparse.ArgumentParser:
     )
 
 
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-VERBS = {
+VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "fit": _fit,
     "check": _check,
     "predict": _predict,
@@ -486,10 +426,7 @@ VERBS = {
     "export": _export,
     "config": _config,
     "schema": _schema,
-    "families": _families,
-    "metrics": _metrics,
-    "plugins": _plugins,
-    "doctor": _doctor,
+    **{verb: partial(_list, verb) for verb in ("families", "metrics", "plugins", "doctor")},
     "new-plugin": _new_plugin,
 }
 

@@ -61,7 +61,7 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver that has not converged shows in its score
-        estimator.fit(X, y, **_extras(problem, family, view, (X_valid, y_valid), weight, job["deadline"]))
+        estimator.fit(X, y, **extras(problem, family, view, (X_valid, y_valid), weight, job["deadline"]))
         fitted = time.perf_counter()
         classes, score, answer = len(problem.task.classes), None, None
         if job["fold"] is not None:
@@ -93,7 +93,7 @@ def _keep_refit(estimator: Any, job: Mapping[str, Any], file: Path) -> None:
     file.write_text(json.dumps(wanted), encoding="utf-8")
 
 
-def _extras(
+def extras(
     problem: Problem, family: Family, view: View, validation: tuple[Any, Any], weight: Any, deadline: float
 ) -> dict[str, Any]:
     """The keywords of fit that the family declares, and that there is something to say for."""

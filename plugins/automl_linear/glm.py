@@ -28,6 +28,11 @@ class GLM(Linear):
         self.max_iter = max_iter
         self.tol = tol
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        return tags
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn from X (n, p) and y (n,), weighted by `sample_weight` (n,).
 
