@@ -383,7 +383,7 @@ def _doctor(arguments: list[str]) -> int:
     return 0
 
 
-_OVERRIDE = re.compile(r".*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
+_OVERRIDE = re.compile(r"[^:]*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
 
 
 def _with_data(words: Sequence[str]) -> list[str]:
