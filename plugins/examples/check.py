@@ -1,0 +1,71 @@
+"""Install automl and the examples into a fresh environment; run their tests and every command of their READMEs.
+
+    python plugins/examples/check.py              # all of them
+    python plugins/examples/check.py automl-gam   # those named
+
+On Linux PyPI's torch brings CUDA with it. For the small one, as in CI:
+
+    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu python plugins/examples/check.py
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+_BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def main(names: list[str]) -> int:
+    """How many examples failed."""
+    examples = [HERE / name for name in names] or sorted(path.parent for path in HERE.glob("*/pyproject.toml"))
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="automl-examples-") as folder:
+        programs = Path(folder) / "venv" / "bin"
+        venv.create(programs.parent, with_pip=True)
+        wanted = [str(HERE.parent.parent), *(f"{path}[test]" for path in examples)]
+        if not done(folder, "installed", programs, "python", "-m", "pip", "install", "-q", *wanted):
+            return len(examples)
+        for path in examples:
+            work = Path(folder) / path.name
+            work.mkdir()
+            tests = done(
+                work, f"{path.name}: tests", programs, "python", "-m", "pytest", "-p", "no:cacheprovider", path
+            )
+            readme = done(work, f"{path.name}: README", programs, "bash", "-e", "-c", commands(path / "README.md"))
+            failed += [] if tests and readme else [path.name]
+    print(f"failed: {', '.join(failed)}" if failed else f"all {len(examples)} work")
+    return len(failed)
+
+
+def done(folder: Path | str, what: str, programs: Path, *command: Path | str) -> bool:
+    """Whether a command, run in a folder with the environment's programs first, ends well; what it printed if not."""
+    start = time.perf_counter()
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    print(f"{time.perf_counter() - start:6.1f} s  {what}" + (" FAILED" if ended.returncode else ""), flush=True)
+    if ended.returncode:
+        print(ended.stdout)
+    return ended.returncode == 0
+
+
+def commands(readme: Path) -> str:
+    """The blocks of a README as one script for bash; what it installs is there already."""
+    script = []
+    for language, code in _BLOCK.findall(readme.read_text(encoding="utf-8")):
+        lines = [line for line in code.splitlines() if not line.startswith("pip install")]
+        script += ["python - <<'END'", *lines, "END"] if language == "python" else lines
+    return "\n".join(script)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
