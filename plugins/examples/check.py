@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -26,26 +27,29 @@ _BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def main(names: list[str]) -> int:
     """How many examples failed."""
     examples = [HERE / name for name in names] or sorted(path.parent for path in HERE.glob("*/pyproject.toml"))
-    failed = []
     with tempfile.TemporaryDirectory(prefix="automl-examples-") as folder:
         programs = Path(folder) / "venv" / "bin"
-        venv.create(programs.parent, with_pip=True)
+        venv.create(programs.parent)
         wanted = [str(HERE.parent.parent), *(f"{path}[test]" for path in examples)]
-        if not done(folder, "installed", programs, "python", "-m", "pip", "install", "-q", *wanted):
+        pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "-q", "--no-compile")
+        if not done(folder, "installed", programs, *pip, *wanted):
             return len(examples)
-        for path in examples:
-            work = Path(folder) / path.name
-            work.mkdir()
-            tests = done(
-                work, f"{path.name}: tests", programs, "python", "-m", "pytest", "-p", "no:cacheprovider", path
-            )
-            readme = done(work, f"{path.name}: README", programs, "bash", "-e", "-c", commands(path / "README.md"))
-            failed += [] if tests and readme else [path.name]
+        with ThreadPoolExecutor(2) as pool:
+            good = list(pool.map(lambda path: works(path, Path(folder) / path.name, programs), examples))
+    failed = [path.name for path, well in zip(examples, good, strict=True) if not well]
     print(f"failed: {', '.join(failed)}" if failed else f"all {len(examples)} work")
     return len(failed)
 
 
-def done(folder: Path | str, what: str, programs: Path, *command: Path | str) -> bool:
+def works(example: Path, folder: Path, programs: Path) -> bool:
+    """Whether the tests of an example pass, and what its README says can be done, in an empty folder."""
+    folder.mkdir()
+    tests = ("python", "-m", "pytest", "-p", "no:cacheprovider", str(example))
+    good = done(folder, f"{example.name}: tests", programs, *tests)
+    return done(folder, f"{example.name}: README", programs, "bash", "-ec", commands(example / "README.md")) and good
+
+
+def done(folder: Path | str, what: str, programs: Path, *command: str) -> bool:
     """Whether a command, run in a folder with the environment's programs first, ends well; what it printed if not."""
     start = time.perf_counter()
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
