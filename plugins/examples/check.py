@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 import venv
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -34,8 +33,7 @@ def main(names: list[str]) -> int:
         pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "-q", "--no-compile")
         if not done(folder, "installed", programs, *pip, *wanted):
             return len(examples)
-        with ThreadPoolExecutor(2) as pool:
-            good = list(pool.map(lambda path: works(path, Path(folder) / path.name, programs), examples))
+        good = [works(path, Path(folder) / path.name, programs) for path in examples]
     failed = [path.name for path, well in zip(examples, good, strict=True) if not well]
     print(f"failed: {', '.join(failed)}" if failed else f"all {len(examples)} work")
     return len(failed)
