@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -33,7 +34,8 @@ def main(names: list[str]) -> int:
         pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "-q", "--no-compile")
         if not done(folder, "installed", programs, *pip, *wanted):
             return len(examples)
-        good = [works(path, Path(folder) / path.name, programs) for path in examples]
+        with ThreadPoolExecutor(2) as pool:
+            good = list(pool.map(lambda path: works(path, Path(folder) / path.name, programs), examples))
     failed = [path.name for path, well in zip(examples, good, strict=True) if not well]
     print(f"failed: {', '.join(failed)}" if failed else f"all {len(examples)} work")
     return len(failed)
@@ -50,7 +52,9 @@ def works(example: Path, folder: Path, programs: Path) -> bool:
 def done(folder: Path | str, what: str, programs: Path, *command: str) -> bool:
     """Whether a command, run in a folder with the environment's programs first, ends well; what it printed if not."""
     start = time.perf_counter()
-    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+    # Empty is unset: no code from elsewhere, and what is compiled at its first import is kept for all the processes.
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""}
+    environment["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
