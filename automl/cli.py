@@ -391,7 +391,7 @@ def _list(verb: str, arguments: list[str]) -> int:
     return listing.VERBS[verb](_parser(verb, ""), arguments)
 
 
-_OVERRIDE = re.compile(r".*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
+_OVERRIDE = re.compile(r"[^:]*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
 
 
 def _with_data(words: Sequence[str]) -> list[str]:

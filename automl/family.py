@@ -44,7 +44,8 @@ class Family:
         ``"dense"`` (float32 (n, p), imputed, scaled, one-hot), ``"frame"`` (a Polars frame of the features), or a view
         that a plugin gives.
     can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
-    requires : modules that must be installed; the family is left out, with the reason, where one is missing.
+    requires : modules that must be installed; the family is left out, with the reason, where one is missing. They are
+        imported before the clock of a fit starts.
 
     A family saves itself by ``save(folder)`` and the class method ``load(folder)`` if it has them; any other estimator
     is stored by skops, with scikit-learn's types and the estimator's own class as the only ones trusted.

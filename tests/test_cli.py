@@ -103,6 +103,11 @@ def test_cfg_of_one_package(automl):
     assert "num_leaves" in automl("fit", "--cfg", "job", "--package", "family.lightgbm.space")
 
 
+def test_data_of_a_scheme_may_hold_an_equals_sign(automl):
+    automl("check", "sklearn:iris where a = 1", "target=target", code=3)
+    assert "sklearn:iris where a = 1: no such example" in automl.err
+
+
 def test_schema_is_json_schema_of_the_config(automl):
     schema = json.loads(automl("schema"))
     assert schema["$schema"].startswith("https://json-schema.org/")

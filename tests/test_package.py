@@ -35,6 +35,9 @@ def test_every_config_and_plugin_is_in_the_wheel(unpacked):
         assert {p.relative_to(folder) for p in folder.rglob("*.yaml")} == {
             p.relative_to(unpacked / folder.name) for p in (unpacked / folder.name).rglob("*.yaml")
         }
+    examples = {path.parent.name for path in (ROOT / "plugins/examples").glob("*/*/__init__.py")}
+    assert "automl_gam" in examples
+    assert not examples & {path.name for path in unpacked.iterdir()}, "the examples are distributions of their own"
 
 
 def test_an_unpacked_wheel_runs_with_its_own_configs_and_plugins(unpacked, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 import warnings
@@ -58,6 +59,8 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         random_state=job["seed"],
         n_jobs=job["threads"],
     )
+    for module in family.requires:  # its import is no part of a fit, and comes but once for each worker
+        importlib.import_module(module)
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver that has not converged shows in its score

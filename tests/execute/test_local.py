@@ -135,3 +135,29 @@ def test_in_process_a_raising_fit_is_an_outcome_too(work):
     executor = InProcessExecutor(work, slots=1, threads=1, memory=None)
     assert outcome(executor, job("raise"))["status"] == "failed"
     assert outcome(executor, job("ok", 1))["status"] == "ok"
+
+
+def test_the_import_of_a_required_module_is_no_part_of_a_fit(work, install_plugin):
+    site = install_plugin(
+        "eager_plugin",
+        """
+        from unruly_plugin import Unruly
+        from automl import Family, hookimpl
+
+        class Eager(Unruly):
+            def fit(self, X, y):
+                import slow_library
+                return super().fit(X, y)
+
+        @hookimpl
+        def automl_families():
+            yield Family("eager", "eager_plugin:Eager", {"binary"}, requires=("slow_library",))
+        """,
+    )
+    (site / "slow_library.py").write_text("import time\ntime.sleep(1.0)\n")
+    executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+    try:
+        done = outcome(executor, {**job("ok"), "family": "eager"})
+        assert (done["status"], done["fit_seconds"] < 0.5) == ("ok", True)
+    finally:
+        executor.close()

@@ -1,9 +1,9 @@
 """The family keeps the contract of automl, and learns in a real run."""
 
 import pytest
-from automl.testing import family_checks
 
 from automl import AutoML
+from automl.testing import family_checks
 
 
 @pytest.mark.parametrize("check", family_checks("NAME"), ids=str)
