@@ -146,7 +146,7 @@ def test_what_is_not_installed_is_named():
 def run_pytest(folder, *arguments):
     path = os.pathsep.join([str(folder), str(Path(broken.__file__).parent), *sys.path])
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "automl.testing.pytest_plugin", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
