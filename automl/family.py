@@ -41,8 +41,8 @@ class Family:
     tasks : the task kinds it can learn; by default those of the mapping, or all three tabular ones.
     eats : the view that it is given as X: ``"codes"`` (float32 (n, p), categories as codes, missing as NaN),
         ``"encoded"`` (the same, but categories as numbers that tell of the target, training rows out of fold),
-        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot), ``"frame"`` (a Polars frame of the features), or a view
-        that a plugin gives.
+        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot), ``"frame"`` (a Polars frame of the features),
+        ``"none"`` (float32 (n, 0), for what looks at no feature), or a view that a plugin gives.
     can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
     requires : modules that must be installed; the family is left out, with the reason, where one is missing. They are
         imported before the clock of a fit starts.

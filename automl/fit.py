@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,11 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: li
         executor.close()
     run.why = race.why
     run.notes += race.notes
+    learned = [trial for trial in run.trials if trial.status == "ok" and trial.origin != "baseline"]
+    if not learned and (n := race.settle()):
+        run.notes.append(f"no trial has run all {problem.folds} folds in time: models and scores are of the first {n}")
+        planned = replace(planned, split=replace(planned.split, folds=planned.split.folds[:n]))
+        problem = race.problem
     run.status = "interrupted" if run.why == "interrupted" else "finished"
     if done := [trial for trial in run.trials if trial.status == "ok"]:
         left = max(0.5 * budget.reserve, budget.seconds - budget.spent)

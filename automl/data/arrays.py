@@ -16,6 +16,7 @@ from automl.data import store
 from automl.data.levels import Codes
 from automl.data.numbers import Scale
 from automl.data.targets import TargetMeans, inner_folds, target_columns
+from automl.data.text import Text
 
 _CHUNK_ROWS = 2**14
 _CHUNK_VALUES = 2**22
@@ -68,14 +69,12 @@ class ArrayView:
         return self._filled(table, range(len(self.direct)))
 
     def training(self, table: pl.DataFrame, y: np.ndarray) -> np.ndarray:
-        """float32 (n, p), C order: as `transform` has it, but for target means, which are out of fold."""
-        apart = {i: source for i, source in enumerate(self.direct) if isinstance(source, TargetMeans)}
+        """float32 (n, p), C order: as `transform` has it, but for what knows the target, which is out of fold."""
+        apart = {i: source for i, source in enumerate(self.direct) if isinstance(source, TargetMeans | Text)}
         out = self._filled(table, [i for i in range(len(self.direct)) if i not in apart])
-        if apart:
-            labels = next(iter(apart.values())).labels
-            target, folds = target_columns(y, labels), inner_folds(len(y))
+        folds = inner_folds(len(y))
         for i, source in apart.items():
-            source.fill_training(table, target, folds, out[:, self.places[i]])
+            source.fill_training(table, target_columns(y, source.labels), folds, out[:, self.places[i]])
         return out
 
     def save(self, folder: Path) -> None:

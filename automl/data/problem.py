@@ -176,7 +176,7 @@ class Problem:
         texts, *numbers = self._texts(fold, most) if told else ([], np.empty(0), np.empty(0))
         train, y = read(self.table[rows.train], texts, numbers[0]), self.y[rows.train]
         if kind == _TEXTS:
-            view = fit_view(kind, train, self.schema)
+            view = fit_view(kind, train, self.schema, y, len(self.task.classes))
         else:
             training = Training(train, self.schema, y, len(self.task.classes), texts, self.crosses)
             view = self.registry.views[kind].fit(training)

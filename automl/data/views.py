@@ -25,7 +25,7 @@ from automl.hookspecs import hookimpl
 
 FEATURES = frozenset({"numeric", "category", "text", "datetime", "boolean"})
 """The roles that views encode; the others are skipped."""
-KINDS = ("codes", "encoded", "dense", "frame", "texts")
+KINDS = ("codes", "encoded", "dense", "frame", "none", "texts")
 
 
 class View(Protocol):
@@ -108,9 +108,9 @@ class ViewKind:
 
 @hookimpl
 def automl_views() -> Iterable[ViewKind]:
-    """The three arrays, and the frame."""
-    for name in ("codes", "encoded", "dense", "frame"):
-        yield ViewKind(name, partial(_fit_kind, name), load_view, texts=name != "frame")
+    """The three arrays, the frame, and nothing."""
+    for name in ("codes", "encoded", "dense", "frame", "none"):
+        yield ViewKind(name, partial(_fit_kind, name), load_view, texts=name not in ("frame", "none"))
 
 
 def _fit_kind(kind: str, rows: Training) -> View:
@@ -134,7 +134,9 @@ def fit_view(
         ``encoded`` is like it, but gives categories as numbers, see `TargetMeans`: it alone looks at the target;
         ``dense`` is imputed, standardised (within ±10) and one-hot, never NaN or infinite;
         ``frame`` is the Polars frame of the features;
-        ``texts`` is what the three arrays have in common and need not each learn: the text columns as numbers.
+        ``none`` has the rows and no columns, for what looks at no feature;
+        ``texts`` is what the three arrays have in common and need not each learn: the text columns as numbers, with
+        a forecast of the target if there is one.
     y : the encoded target (n,) of the rows; only ``encoded`` needs it.
     classes : the number of classes, 0 for regression.
     texts : what the sources of ``texts`` learned from these rows, to save learning it again.
@@ -152,11 +154,15 @@ def fit_view(
     columns = {column.name: column.role for column in schema.columns if column.role in FEATURES}
     if kind == "frame":
         return FrameView(list(columns))
+    if kind == "none":
+        return ArrayView(kind, [], None, [])
     if kind == "encoded" and y is None:
         raise DataError("the view 'encoded' learns from the target, and none was given")
-    texts = texts or [Text.fit(table[name]) for name in _of(columns, "text")]
     if kind == "texts":
-        return ArrayView(kind, [], None, texts)
+        labels = [] if y is None else told_labels(y, classes)
+        target = None if y is None else target_columns(y, labels)
+        return ArrayView(kind, [], None, [Text.fit(table[name], target, labels) for name in _of(columns, "text")])
+    texts = texts or [Text.fit(table[name]) for name in _of(columns, "text")]
     if kind == "dense":
         return _fit_dense(table, columns, texts)
     if y is None or kind == "codes":

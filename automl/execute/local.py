@@ -22,9 +22,11 @@ _WARM: list[ForkServer] = []
 def warm_for(overrides: Sequence[str]) -> AbstractContextManager[None]:
     """Within this block a run told by these overrides is quicker to start: workers load while its config is composed.
 
-    If they name an executor, it is for that one to say.
+    If they may name another executor, it is for that one to say; its slots and threads may be told.
     """
-    return nullcontext() if any("executor" in word for word in overrides) else LocalExecutor.warm()
+    kept = ("executor.threads=", "executor.slots=")
+    named = any("executor" in word and not word.startswith(kept) for word in overrides)
+    return nullcontext() if named else LocalExecutor.warm()
 
 
 class LocalExecutor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -145,6 +145,27 @@ class Race:
         self.notes += self._proposer.notes
         return self.trials
 
+    def settle(self) -> int:
+        """Take trials that have run but their first folds for what these say: a model in place of none.
+
+        Returns
+        -------
+        How many folds: as many as any of them has run, from the first one on; 0 if there is none.
+        """
+        begun = [trial for trial in self.trials if trial.status in ("unfinished", "timeout")]
+        most = max((self._leading(trial) for trial in begun if trial.origin != "baseline"), default=0)
+        self.problem = replace(self.problem, folds=most)
+        for trial in (*begun, *self._well) if most else ():
+            if self._leading(trial) >= most:
+                trial.folds, trial.reason = trial.folds[:most], f"of its folds, only the first {most} count: {self.why}"
+                trial.status = "ok" if self._rate(trial) else "failed"
+                self._report(trial)
+        return most
+
+    def _leading(self, trial: Trial) -> int:
+        done = [self.problem.trial_folder(trial.number, fold).exists() for fold in range(len(trial.folds))]
+        return [*done, False].index(False)
+
     # What runs next
 
     def _next_job(self) -> dict[str, Any] | None:
@@ -280,16 +301,22 @@ class Race:
         return f"a fold took {a_fold:.1f} s: {m} more do not fit into the {max(0.0, left):.1f} s that it has left"
 
     def _score(self, entry: _Entry) -> None:
-        trial, metric = entry.trial, self.problem.metric
-        y, weight = self.problem.validated(self.problem.y), self.problem.validated(self.problem.weight)
+        if self._rate(entry.trial):
+            self._end(entry, "ok", broken(entry.trial.costs, self._bounds))
+        else:
+            self._end(entry, "failed", f"{self.problem.metric.name} on its validation rows is not a number")
+
+    def _rate(self, trial: Trial) -> bool:
+        """Set its score and interval; False, and neither, if the metric is not defined on its validation rows."""
+        problem, metric = self.problem, self.problem.metric
+        y, weight = problem.validated(problem.y), problem.validated(problem.weight)
         predictions = self.problem.predictions(trial.number)
-        trial.score = metric.score(y, predictions, weight)
-        if not math.isfinite(trial.score):
-            trial.score = None
-            self._end(entry, "failed", f"{metric.name} on its validation rows is not a number")
-            return
+        score = metric.score(y, predictions, weight)
+        if not math.isfinite(score):
+            return False
+        trial.score = score
         trial.low, trial.high = interval(metric, y, predictions, weight, seed=self._seed)
-        self._end(entry, "ok", broken(trial.costs, self._bounds))
+        return True
 
     def _hopeless(self, entry: _Entry) -> str:
         trial = entry.trial
@@ -311,8 +338,12 @@ class Race:
     # What is known
 
     @property
+    def _well(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.status == "ok"]
+
+    @property
     def _done(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.status == "ok" and trial.origin != "baseline"]
+        return [trial for trial in self._well if trial.origin != "baseline"]
 
     def _before(self, number: int) -> list[Trial]:
         """The trials whose outcome a decision about trial `number` may rest on; all that ended, but see `_LAG`."""
@@ -342,7 +373,7 @@ class Race:
                 self._tell(self._before(trial.number))
                 self._proposer.next()
             self._proposer.skip(candidate)
-        if trial.status == "running":
+        if trial.status == "running" or (trial.status == "ok" and len(trial.folds) < self.problem.folds):
             self._begin(Trial(trial.number, trial.family, trial.params, trial.origin, rows=trial.rows))
             return
         if trial.status == "ok":
@@ -354,7 +385,7 @@ class Race:
 
     def _keep_best(self) -> None:
         """Have the best so far kept, if there is something new and it costs little beside what went by."""
-        well = [trial for trial in self.trials if trial.status == "ok"]
+        well = self._well
         now = self.budget.spent
         due = self._kept_at + max(10 * self._keeping, 0.02 * self.budget.seconds)
         if len(well) == self._kept or (len(well) > 2 and now < due):

@@ -15,6 +15,6 @@ def automl_families() -> Iterable[Family]:
     yield Family(
         "baseline",
         {"classification": "automl_baseline.constant:Shares", "regression": "automl_baseline.constant:Constant"},
-        eats="codes",
+        eats="none",
         can={"weights", "metric", "monotone"},
     )

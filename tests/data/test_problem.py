@@ -75,7 +75,9 @@ def test_encoded_training_rows_are_out_of_fold_and_validation_rows_are_not(tmp_p
 
 def test_the_texts_of_a_fold_are_read_once_for_all_views(tmp_path):
     said = [f"the {a} fox jumps over {b} dogs" for a, b in np.random.default_rng(0).integers(0, 9, (60, 2))]
-    table = pl.DataFrame({"n": np.arange(60.0), "said": said})
+    table = pl.DataFrame(
+        {"n": np.arange(60.0), "said": [f"{said[i]} {'late' if i % 2 else 'early'}" for i in range(60)]}
+    )
     schema = Schema.infer(table, roles={"said": "text"}, drop=[], missing=[])
     rows = np.arange(60)
     fold = Fold(rows[:40], rows[40:])
@@ -87,7 +89,9 @@ def test_the_texts_of_a_fold_are_read_once_for_all_views(tmp_path):
     np.save(problem.view_folder("texts", 0) / "rows" / "valid.npy", np.full((20, len(shared.names)), 7, np.float32))
     for kind in ("codes", "encoded", "dense"):
         view, train, valid = problem.view(kind, 0)
-        np.testing.assert_array_equal(train, view.transform(table[:40]))
+        place, same = view.names.index("said:share=1"), view.transform(table[:40])
+        assert (train[:, place] != same[:, place]).all()  # out of fold
+        np.testing.assert_array_equal(np.delete(train, place, 1), np.delete(same, place, 1))
         assert not np.array_equal(valid, view.transform(table[40:]))
 
 

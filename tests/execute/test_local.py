@@ -16,7 +16,7 @@ from automl.data.problem import Problem
 from automl.data.schema import Schema
 from automl.data.split import Fold, Split
 from automl.execute.inprocess import InProcessExecutor
-from automl.execute.local import LocalExecutor
+from automl.execute.local import _WARM, LocalExecutor, warm_for
 from automl.task import Task
 
 
@@ -46,6 +46,13 @@ def outcome(executor, said):
         if done := executor.wait(1.0):
             return done[0]
     raise AssertionError("no outcome within a minute")
+
+
+@pytest.mark.parametrize(("said", "warm"), [("executor.threads=2", True), ("executor=inprocess", False)])
+def test_workers_load_while_a_config_is_composed_unless_it_may_name_another_executor(said, warm):
+    with warm_for(["target=y", said]):
+        assert bool(_WARM) == warm
+    assert not _WARM
 
 
 def test_one_worker_lives_through_everything_a_trial_may_do(work):
@@ -111,7 +118,7 @@ def test_workers_die_with_a_driver_that_is_killed(work):
         f"""
         import time
         from pathlib import Path
-        from automl.execute.local import LocalExecutor
+        from automl.execute.local import _WARM, LocalExecutor, warm_for
         executor = LocalExecutor(Path({str(work)!r}), slots=1, threads=1, memory=None)
         executor.submit({job("hang")!r})
         executor.wait(4.0)

@@ -237,6 +237,29 @@ def test_when_nothing_fits_any_more_the_race_ends_early(problems):
     assert {t.status for t in made.trials} == {"ok"}
 
 
+def test_where_no_trial_has_run_all_folds_the_first_ones_count(problems):
+    seconds = {"prior": 1.0, "model": 8.0}
+    made, _, _ = race(problems[3], lambda job: (seconds[job["family"]], 1.0 + job["fold"]), seconds=30)
+    assert [(t.status, len(t.folds)) for t in made.trials[:2]] == [("ok", 3), ("timeout", 1)]
+    assert made.settle() == 1
+    assert [(t.status, t.folds, t.score) for t in made.trials[:2]] == [("ok", [1.0], 1.0)] * 2
+    assert made.trials[1].reason == f"of its folds, only the first 1 count: {made.why}"
+    assert made.problem.folds == 1
+
+
+def test_without_a_fold_of_any_model_there_is_nothing_to_settle_for(problems):
+    made, _, _ = race(problems[3], lambda job: (1.0 if job["family"] == "prior" else 99.0, 1.0), seconds=30)
+    assert made.settle() == 0
+    assert made.trials[0].status == "ok" and len(made.trials[0].folds) == 3
+
+
+def test_a_trial_that_ended_with_some_of_its_folds_is_run_again_when_the_run_goes_on(problems):
+    made, _, _ = race(problems[3], lambda job: (1.0 if job["family"] == "prior" else 11.0, 1.0), seconds=30)
+    made.settle()
+    later, _, _ = race(problems[3], lambda job: (1.0, 1.0), earlier=made.trials, seconds=60)
+    assert [len(t.folds) for t in later.trials if t.status == "ok"][:2] == [3, 3]
+
+
 # Side by side
 
 
