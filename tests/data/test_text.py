@@ -100,7 +100,8 @@ def test_training_rows_are_forecast_without_their_own_target():
 def test_text_that_tells_nothing_of_the_target_gives_no_forecast():
     said, _ = noisy(600, 0)
     text = Text.fit(said, target_columns(np.random.default_rng(3).integers(0, 2, 600), [1]), [1])
-    assert not text.slopes.shape[1] and text.names[-1].startswith("t:svd")
+    assert not text.slopes.shape[1]
+    assert text.names[-1].startswith("t:svd")
 
 
 def test_each_class_has_its_forecast_and_a_number_one_on_a_sample(monkeypatch):
@@ -113,5 +114,6 @@ def test_each_class_has_its_forecast_and_a_number_one_on_a_sample(monkeypatch):
     text = Text.fit(said, target)
     rows = np.full((300, len(text.names)), np.inf)
     text.fill_training(said.to_frame(), target, inner_folds(300), rows)
-    assert text.names[-1] == "t:mean" and np.isfinite(rows).all()
+    assert text.names[-1] == "t:mean"
+    assert np.isfinite(rows).all()
     assert np.corrcoef(rows[:, -1], label)[0, 1] > 0.5

@@ -250,7 +250,8 @@ def test_where_no_trial_has_run_all_folds_the_first_ones_count(problems):
 def test_without_a_fold_of_any_model_there_is_nothing_to_settle_for(problems):
     made, _, _ = race(problems[3], lambda job: (1.0 if job["family"] == "prior" else 99.0, 1.0), seconds=30)
     assert made.settle() == 0
-    assert made.trials[0].status == "ok" and len(made.trials[0].folds) == 3
+    assert made.trials[0].status == "ok"
+    assert len(made.trials[0].folds) == 3
 
 
 def test_a_trial_that_ended_with_some_of_its_folds_is_run_again_when_the_run_goes_on(problems):
