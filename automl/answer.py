@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 
+_LEAST = 1e-4  # of a probability, before its logarithm is taken
+
+
+def clipped(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities (n, C), float64, none of which is all but impossible."""
+    return np.maximum(np.asarray(probabilities, dtype=np.float64), _LEAST)
+
+
+def pooled(predictions: Sequence[np.ndarray], powers: Iterable[float]) -> np.ndarray:
+    """Probabilities (n, C): the product of the members' own, each to a power of its own."""
+    logs = sum(power * np.log(clipped(each)) for each, power in zip(predictions, powers, strict=True) if power)
+    raw = np.asarray(logs) - np.max(logs, axis=1, keepdims=True)
+    shares: np.ndarray = np.exp(raw)
+    return shares / shares.sum(axis=1, keepdims=True)
+
 
 @dataclass(frozen=True)
 class Answer:
-    """How blended probabilities become calibrated ones, and these a label.
+    """How members' probabilities become one, that a calibrated one, and this a label.
 
     Attributes
     ----------
+    powers : of the members, in order, see `pooled`; empty where they are blended by their weights.
     temperature : probabilities are raised to its inverse, and sum to 1 again: above 1 they become less sure of
         themselves (Guo et al. 2017, "On calibration of modern neural networks").
     curve : of a binary task, a probability of the second class and what it is calibrated to, point after point and
@@ -23,6 +39,7 @@ class Answer:
         is the likeliest. In a binary task, weights (t, 1 - t) make t the threshold of the positive class.
     """
 
+    powers: tuple[float, ...] = ()
     temperature: float = 1.0
     curve: tuple[tuple[float, float], ...] = ()
     weights: tuple[float, ...] = ()
@@ -51,4 +68,5 @@ class Answer:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The answer that `to_dict` wrote."""
-        return cls(data["temperature"], tuple(map(tuple, data["curve"])), tuple(data["weights"]))
+        curve = tuple(map(tuple, data["curve"]))
+        return cls(tuple(data["powers"]), data["temperature"], curve, tuple(data["weights"]))

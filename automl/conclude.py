@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from automl.answer import Answer
 from automl.bounds import broken, written
@@ -14,13 +16,14 @@ from automl.refit import refit
 from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.calibrate import calibrate
+from automl.search.stack import stack
 from automl.serving import row_seconds
 
 
 def conclude(
     run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], budget: Budget, *, seconds: float
 ) -> None:
-    """Choose the ensemble for good, calibrate it, refit its members where the config says so, and save it.
+    """Choose the ensemble for good, stack and calibrate it, refit its members where the config says so, and save it.
 
     Parameters
     ----------
@@ -36,9 +39,15 @@ def conclude(
     answer, predictions = Answer(), ensemble.blended
     if planned.task.classes:
         y, weight = problem.validated(problem.y), problem.validated(problem.weight)
-        answer, predictions = calibrate(
-            ensemble.blended, y, planned.metric, weight, seed=planned.config.seed, deadline=deadline + seconds / 2
-        )
+        how: dict[str, Any] = {"seed": planned.config.seed, "deadline": deadline + seconds / 2}
+        powers: tuple[float, ...] = ()
+        if planned.config.search.stack:
+            each = [problem.predictions(trial.number) for trial in ensemble.members]
+            powers, predictions = stack(each, predictions, y, planned.metric, weight, **how)
+        if powers:
+            ensemble, powers = _raised(ensemble, powers), tuple(power for power in powers if power > 0)
+        answer, predictions = calibrate(predictions, y, planned.metric, weight, **how)
+        answer = replace(answer, powers=powers)
     rate(run, planned, problem, predictions)
     _tell_answer(run, planned, problem, ensemble, answer)
     bounds = planned.config.bounds
@@ -62,9 +71,7 @@ def conclude(
 
 
 def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, answer: Answer) -> None:
-    if answer == Answer():
-        return
-    metric = planned.metric
+    metric, what = planned.metric, ""
     plain = metric.score(problem.validated(problem.y), ensemble.blended, problem.validated(problem.weight))
     if answer.weights and len(answer.weights) == 2:
         what = f"a row is {planned.task.classes[1]} from a probability of {answer.weights[0]:.3g} on"
@@ -73,9 +80,18 @@ def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, 
         what = "the label is by probability times " + ", ".join(f"{share:.3g} ({name})" for name, share in shown)
     elif answer.curve:
         what = f"probabilities are calibrated by a curve of {len(answer.curve)} points"
-    else:
+    elif answer.temperature != 1:
         what = f"probabilities are calibrated with temperature {answer.temperature:.3g}"
-    run.notes.append(f"{what}: {metric.name} {run.score:.5g}, without {plain:.5g} (out of fold)")
+    told = ["the members are stacked"] * bool(answer.powers) + [what] * bool(what)
+    if told:
+        run.notes.append(f"{'; '.join(told)}: {metric.name} {run.score:.5g}, without {plain:.5g} (out of fold)")
+
+
+def _raised(ensemble: Ensemble, powers: Sequence[float]) -> Ensemble:
+    """The members that a stack counts, their shares of its powers as their weights."""
+    for trial, power in zip(ensemble.members, powers, strict=True):
+        trial.weight = power / sum(powers)
+    return replace(ensemble, members=[trial for trial in ensemble.members if trial.weight > 0])
 
 
 def _tell_cost(

@@ -112,6 +112,9 @@ class SearchConf:
         minimum=0,
     )
     ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial", minimum=1)
+    stack: bool = _key(
+        "blend probabilities by a logistic regression on the members, where nested folds prove that it is better"
+    )
 
 
 @dataclass

@@ -138,6 +138,7 @@ def _save(
             members.append(
                 {
                     "name": name,
+                    "trial": trial.name,
                     "family": trial.family,
                     "plugin": family.plugin,
                     "view": view.name,

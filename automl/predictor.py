@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import ThreadpoolController
 
-from automl.answer import Answer
+from automl.answer import Answer, pooled
 from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
 from automl.data.read import read
 from automl.data.schema import Schema
@@ -36,9 +36,10 @@ _ROWS = 50_000  # that are predicted at a time, so that the encoded rows of a la
 
 @dataclass(frozen=True)
 class Member:
-    """One fitted model of the ensemble: its name (trial and fold), family, the view it eats and its weight."""
+    """One fitted model of the ensemble: its name (trial and fold), trial, family, the view it eats and its weight."""
 
     name: str
+    trial: str
     family: str
     view: str
     weight: float
@@ -198,13 +199,17 @@ class Predictor:
 
     def _blend(self, table: pl.DataFrame) -> np.ndarray:
         encoded = {name: view.transform(table) for name, view in self._views.items()}
-        total: np.ndarray | float = 0.0
+        parts: dict[str, np.ndarray] = {}  # by trial where each counts by itself, or all in one
         members = self.members
         # A few rows are not worth a second thread: on a busy machine they would wait for it a hundred times as long.
         with self._threads.limit(limits=1) if table.height < _FEW else nullcontext():
             for member in members:
-                total = total + member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
-        return np.asarray(total)
+                said = member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
+                key = member.trial if self.answer.powers else ""
+                parts[key] = parts[key] + said if key in parts else said
+        if not self.answer.powers:
+            return parts[""]
+        return pooled([part / part.sum(axis=1, keepdims=True) for part in parts.values()], self.answer.powers)
 
     @cached_property
     def _threads(self) -> ThreadpoolController:
@@ -248,7 +253,7 @@ class Predictor:
             ) from error
         if hasattr(estimator, "n_jobs"):
             estimator.n_jobs = -1  # the cores of this machine; those of the one that trained it are of no interest here
-        return Member(member["name"], member["family"], member["view"], member["weight"], estimator)
+        return Member(member["name"], member["trial"], member["family"], member["view"], member["weight"], estimator)
 
 
 def load(path: str | Path) -> Predictor:

@@ -1,5 +1,6 @@
 """The end of a run: what `predictor=fast`, constraints and calibration leave behind, and what is told of it."""
 
+import dataclasses
 import json
 import re
 
@@ -13,7 +14,7 @@ from automl.compose import compose
 from automl.data.problem import Problem
 from automl.errors import ConfigError
 from automl.execute.trial import REFIT, evaluate
-from automl.family import CAPABILITIES
+from automl.family import CAPABILITIES, predict
 from automl.fit import fit
 from automl.metrics import automl_metrics
 from automl.plan import plan
@@ -51,6 +52,33 @@ def fast(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "fast"
     said = ("target=y", "families=[lightgbm,ridge]", "budget.trials=4", "predictor=fast")
     return run_of(folder, curve(), *said)
+
+
+# Stacking
+
+
+def test_a_predictor_answers_by_the_stack_that_was_learned(tmp_path, monkeypatch):
+    monkeypatch.setattr("automl.search.stack.proven", lambda *given: 1.0)
+    said = ("target=won", "families=[lightgbm,svm,extra_trees]", "metric=log_loss", "budget.trials=4")
+    run = run_of(tmp_path / "run", rare(), *said)
+    predictor, later = load(run.folder), rare(seed=5)
+    powers = predictor.answer.powers
+    assert len(powers) > 1
+    assert [note for note in run.notes if note.startswith("the members are stacked")]
+    trials = [trial for trial in run.trials if trial.weight > 0]
+    assert [trial.weight for trial in trials] == pytest.approx([power / sum(powers) for power in powers])
+    table, _ = predictor.schema.apply(pl.from_pandas(later.drop(columns="won")))
+    logs = 0.0
+    for trial, power in zip(trials, powers, strict=True):
+        each = [m for m in predictor.members if m.trial == trial.name]
+        views = {name: view.transform(table) for name, view in predictor._views.items()}
+        mean = np.mean([predict(m.estimator, views[m.view], 2) for m in each], axis=0)
+        logs = logs + power * np.log(np.maximum(mean, 1e-4))
+    expected = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    answer = dataclasses.replace(predictor.answer, powers=()).probabilities(expected)
+    np.testing.assert_allclose(predictor.predict_proba(later), answer, rtol=1e-9)
+    plain = run_of(tmp_path / "plain", rare(), *said, "search.stack=false")
+    assert load(plain.folder).answer.powers == ()
 
 
 # Refits

@@ -110,7 +110,8 @@ def extras(
     if "categories" in family.can and family.eats == "codes":
         extras["categories"] = view.categories
     if "monotone" in family.can and problem.schema.monotone:
-        extras["monotone"] = {view.names.index(name): way for name, way in problem.schema.monotone.items()}
+        ways = problem.schema.monotone.items()
+        extras["monotone"] = {view.names.index(name): way for name, way in ways if name in view.names}
     return extras
 
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from automl.answer import Answer
 from automl.metrics import Metric
+from automl.search.nested import PARTS, deal, loss_of, proven, some
 
-_PARTS = 5
 _ENOUGH = {2: 3000}  # rows from which on a temperature is worth a look, by the number of classes
 _ENOUGH_OF_MANY = 500
 _FEW = 100  # rows, below which no threshold is looked for
-_ROWS = 20_000  # of more rows, so many are looked at
 _THRESHOLDS = 100
 _POWERS = np.linspace(0, 1.5, 16)
 _STEPS = np.exp(np.linspace(-0.9, 0.9, 7))
@@ -63,7 +62,7 @@ def calibrate(
             best, most, calibrated = learn, gain, nested
     if best is None or time.monotonic() > deadline:
         return plain, blended
-    rows = _some(np.arange(n), seed)
+    rows = some(np.arange(n), seed)
     return best(shares[rows], y[rows], metric, None if weight is None else weight[rows]), calibrated
 
 
@@ -80,19 +79,14 @@ def _nested(
     deadline: float,
 ) -> tuple[np.ndarray, float]:
     """What a metric is to see where each part is answered by what was learned from the others; the gain, if proven."""
-    part = _deal(y, np.random.default_rng(seed))
-    nested, gains = np.empty_like(shares), []
-    for i in range(_PARTS):
+    part, nested = deal(y, seed), np.empty_like(shares)
+    for i in range(PARTS):
         if time.monotonic() > deadline:
             return shares, 0.0
-        rows, held = _some(np.flatnonzero(part != i), seed), part == i
+        rows, held = some(np.flatnonzero(part != i), seed), part == i
         answer = learn(shares[rows], y[rows], metric, None if weight is None else weight[rows])
         nested[held] = _given(answer, shares[held])
-        there = None if weight is None else weight[held]
-        gains.append(_loss(metric, y[held], shares[held], there) - _loss(metric, y[held], nested[held], there))
-    gain = _loss(metric, y, shares, weight) - _loss(metric, y, nested, weight)
-    error = float(np.std(gains, ddof=1)) / math.sqrt(_PARTS)
-    return nested, gain if gain > max(error, 1e-12) else 0.0
+    return nested, proven(metric, y, shares, nested, part, weight)
 
 
 def _given(answer: Answer, shares: np.ndarray) -> np.ndarray:
@@ -104,10 +98,10 @@ def _temperature(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.n
     from scipy.optimize import minimize_scalar
 
     def loss(log: float) -> float:
-        return _loss(metric, y, Answer(math.exp(log)).probabilities(shares), weight)
+        return loss_of(metric, y, Answer(temperature=math.exp(log)).probabilities(shares), weight)
 
     found = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded", options={"xatol": 0.01})
-    return Answer(math.exp(float(found.x))) if found.fun < loss(0.0) else Answer()
+    return Answer(temperature=math.exp(float(found.x))) if found.fun < loss(0.0) else Answer()
 
 
 def _curve(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:
@@ -123,7 +117,7 @@ def _curve(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray
 
 def _weights(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:
     def loss(weights: np.ndarray) -> float:
-        return _loss(metric, y, shares * weights, weight)
+        return loss_of(metric, y, shares * weights, weight)
 
     if shares.shape[1] == 2:
         return _threshold(shares[:, 1], loss)
@@ -151,19 +145,3 @@ def _threshold(positive: np.ndarray, loss: Callable[[np.ndarray], float]) -> Ans
     smooth = np.array([padded[i : i + 2 * reach + 1].mean() for i in range(len(tried))])
     best = float(tried[int(np.argmin(smooth))])
     return Answer(weights=(best, 1 - best))
-
-
-def _deal(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The part (n,) of each row, dealt evenly within its class."""
-    part = np.empty(len(y), np.int64)
-    part[np.lexsort((rng.random(len(y)), y))] = np.arange(len(y)) % _PARTS
-    return part
-
-
-def _some(rows: np.ndarray, seed: int) -> np.ndarray:
-    return rows if len(rows) <= _ROWS else np.sort(np.random.default_rng(seed).choice(rows, _ROWS, replace=False))
-
-
-def _loss(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
-    loss = metric.loss(metric.score(y, prediction, weight))
-    return loss if math.isfinite(loss) else math.inf

@@ -10,6 +10,7 @@ import numpy as np
 
 from automl.errors import ConfigError, NoModelError
 from automl.metrics import Metric
+from automl.search.nested import loss_of
 
 
 def select(
@@ -61,7 +62,7 @@ def select(
     for i, prediction in enumerate(predictions):
         if np.isfinite(alone).any() and time.monotonic() > late:
             break
-        alone[i] = _loss(metric, y, prediction[rows], weight)
+        alone[i] = loss_of(metric, y, prediction[rows], weight)
     able = [int(i) for i in np.argsort(alone, kind="stable") if math.isfinite(alone[i])]
     if not able:
         raise NoModelError(f"{metric.name} is not defined for the predictions of any of the {len(alone)} trials")
@@ -76,7 +77,7 @@ def select(
         return (most is None or len(inside) < most) and bool((price[[*inside, i]].sum(axis=0) <= limit).all())
 
     lowest = float(alone[best[0]])
-    taken = _greedy(members, lowest, rounds, late, lambda mean: _loss(metric, y, mean, weight), may)
+    taken = _greedy(members, lowest, rounds, late, lambda mean: loss_of(metric, y, mean, weight), may)
     weights = np.zeros(len(predictions))
     weights[best] = np.bincount(taken, minlength=len(best)) / len(taken)
     return weights
@@ -133,12 +134,6 @@ def _greedy(
         if losses[chosen] < best - _EQUAL * abs(best) - _TINY:
             best, length = float(losses[chosen]), size
     return taken[:length]
-
-
-def _loss(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
-    """The metric turned so that lower is better; infinite where it is not defined."""
-    loss = metric.loss(metric.score(y, prediction, weight))
-    return loss if math.isfinite(loss) else math.inf
 
 
 def _sample(y: np.ndarray, by_class: bool, rng: np.random.Generator) -> np.ndarray | slice:

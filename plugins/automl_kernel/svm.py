@@ -10,6 +10,7 @@ from sklearn.svm import SVC, SVR
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 _CACHE = 500  # MB of kernel rows
+_CALIBRATED = 500_000  # scores that a curve is fitted on
 
 
 class _SVM(BaseEstimator):
@@ -20,9 +21,10 @@ class _SVM(BaseEstimator):
 
 
 class SVMClassifier(ClassifierMixin, _SVM):
-    """Class probabilities by a softmax of the scores, whose sharpness (and for two classes shift) held-out rows say.
+    """Class probabilities from the machine of each pair of classes, by a logistic curve that held-out rows say.
 
-    That is Platt's scaling (1999) for two classes and temperature scaling (Guo et al. 2017) for more.
+    The curve has a sharpness, and for two classes a shift (Platt 1999). Of more classes each is as likely as the
+    product of what its pairs say of it, the start of pairwise coupling (Hastie and Tibshirani 1998).
 
     Parameters
     ----------
@@ -41,6 +43,7 @@ class SVMClassifier(ClassifierMixin, _SVM):
         """Learn from X (n, p) and labels y (n,); `validation` are the rows that the probabilities are fitted on."""
         X, y = validate_data(self, X, y, dtype=np.float32)
         self.model_ = SVC(C=self.C, gamma=self._gamma(X), cache_size=_CACHE, random_state=self.random_state)
+        self.model_.decision_function_shape = "ovo"
         self.model_.fit(X, y, sample_weight)
         self.classes_ = self.model_.classes_
         self.sharpness_, self.shift_ = 2.0, 0.0
@@ -55,7 +58,7 @@ class SVMClassifier(ClassifierMixin, _SVM):
         """Class probabilities: float64 (n, classes)."""
         check_is_fitted(self, "model_")
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return _softmax(self._scores(X), self.sharpness_, self.shift_)
+        return self._coupled(self._scores(X), self.sharpness_, self.shift_)
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest label: (n,)."""
@@ -63,18 +66,34 @@ class SVMClassifier(ClassifierMixin, _SVM):
         return labels
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
+        """(n, pairs) of the pairs (0, 1), (0, 2), ..., (1, 2), ...: above zero for the first of a pair."""
         scores = np.asarray(self.model_.decision_function(X), dtype=np.float64)
-        return np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
+        return -scores[:, None] if scores.ndim == 1 else scores
+
+    def _coupled(self, scores: np.ndarray, sharpness: float, shift: float) -> np.ndarray:
+        """Class probabilities (n, classes)."""
+        raw = sharpness * scores - shift
+        first, second = -np.logaddexp(0, -raw), -np.logaddexp(0, raw)
+        one, other = np.triu_indices(len(self.classes_), 1)
+        every = range(len(self.classes_))
+        said = np.stack([first[:, one == c].sum(axis=1) + second[:, other == c].sum(axis=1) for c in every], axis=1)
+        said -= said.max(axis=1, keepdims=True)
+        shares: np.ndarray = np.exp(said)
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares
 
     def _calibrate(self, scores: np.ndarray, codes: np.ndarray) -> None:
         from scipy.optimize import minimize
 
+        every = -(-scores.size // _CALIBRATED)  # of many scores, those of every so many rows are enough
+        scores, codes = scores[::every], codes[::every]
+
         def loss(at: np.ndarray) -> float:
-            shares = _softmax(scores, float(np.exp(at[0])), float(at[1]) if len(at) > 1 else 0.0)
-            # One row of doubt for each row keeps a perfect separation from an infinite sharpness.
+            shares = self._coupled(scores, float(np.exp(at[0])), float(at[1]) if len(at) > 1 else 0.0)
+            # A little doubt keeps a perfect separation from an infinite sharpness.
             return float(-np.log(np.maximum(shares[np.arange(len(codes)), codes], 1e-12)).mean() + 1e-3 * at[0] ** 2)
 
-        start = np.zeros(2 if scores.shape[1] == 2 else 1)
+        start = np.zeros(2 if len(self.classes_) == 2 else 1)
         found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 200})
         self.sharpness_ = float(np.exp(found.x[0]))
         self.shift_ = float(found.x[1]) if len(found.x) > 1 else 0.0
@@ -109,13 +128,3 @@ class SVMRegressor(RegressorMixin, _SVM):
         check_is_fitted(self, "model_")
         X = validate_data(self, X, dtype=np.float32, reset=False)
         return np.clip(self.model_.predict(X) * self.scale_ + self.centre_, self.low_, self.high_)
-
-
-def _softmax(scores: np.ndarray, sharpness: float, shift: float) -> np.ndarray:
-    raw = scores * sharpness
-    if shift:
-        raw[:, 1] += shift
-    raw -= raw.max(axis=1, keepdims=True)
-    shares: np.ndarray = np.exp(raw)
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares

@@ -135,14 +135,14 @@ def test_the_same_rows_give_the_same_answer():
 
 
 def test_an_answer_is_plain_data():
-    for answer in (Answer(), Answer(1.5, weights=(0.2, 0.8)), Answer(curve=((0.1, 0.2), (0.8, 0.9)))):
+    for answer in (Answer(), Answer((0.5, 1.2), 1.5, weights=(0.2, 0.8)), Answer(curve=((0.1, 0.2), (0.8, 0.9)))):
         assert Answer.from_dict(answer.to_dict()) == answer
 
 
 def test_a_temperature_keeps_the_order_and_the_sum_whatever_it_is():
     shares = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0], [1e-300, 1e-200, 1 - 1e-12]])
     for temperature in (0.01, 0.5, 1.0, 3.0, 100.0):
-        made = Answer(temperature).probabilities(shares)
+        made = Answer(temperature=temperature).probabilities(shares)
         assert np.isfinite(made).all()
         np.testing.assert_allclose(made.sum(axis=1), 1)
         np.testing.assert_array_equal(made.argmax(axis=1), shares.argmax(axis=1))

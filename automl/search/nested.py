@@ -1,0 +1,50 @@
+"""Nested folds: whether what was learned from out-of-fold predictions is any good on rows it was not learned from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from automl.metrics import Metric
+
+PARTS = 5
+_ROWS = 20_000  # of more rows, so many are learned from
+
+
+def deal(y: np.ndarray, seed: int) -> np.ndarray:
+    """The part (n,) of each row, dealt evenly within its class."""
+    part = np.empty(len(y), np.int64)
+    part[np.lexsort((np.random.default_rng(seed).random(len(y)), y))] = np.arange(len(y)) % PARTS
+    return part
+
+
+def some(rows: np.ndarray, seed: int) -> np.ndarray:
+    """The rows, or 20,000 of them."""
+    return rows if len(rows) <= _ROWS else np.sort(np.random.default_rng(seed).choice(rows, _ROWS, replace=False))
+
+
+def proven(
+    metric: Metric,
+    y: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    part: np.ndarray,
+    weight: np.ndarray | None,
+    errors: float = 1.0,
+) -> float:
+    """By how much predictions are better than others; 0 if that is less than so many standard errors over the parts."""
+
+    def loss(predictions: np.ndarray, rows: np.ndarray | slice) -> float:
+        return loss_of(metric, y[rows], predictions[rows], None if weight is None else weight[rows])
+
+    gains = [loss(before, part == i) - loss(after, part == i) for i in range(PARTS)]
+    gain = loss(before, slice(None)) - loss(after, slice(None))
+    error = float(np.std(gains, ddof=1)) / math.sqrt(PARTS)
+    return gain if gain > max(errors * error, 1e-12) else 0.0
+
+
+def loss_of(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+    """The metric turned so that lower is better; infinite where it is not defined."""
+    loss = metric.loss(metric.score(y, prediction, weight))
+    return loss if math.isfinite(loss) else math.inf
