@@ -29,7 +29,9 @@ from automl.task import Task, classes_of, infer_kind
 
 _SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and fits run side by side instead
 _FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
-_FEWER = (5, 3, 2, 1)
+_SHARE, _SHARE_OF_FEW = 0.5, 1.25  # of the time budget, for the first candidates of the quicker half of the families
+_FEW_ROWS = 2000
+_FEWER = (5, 3, 1)  # two would train on half of the rows
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: 
     """The split with as many folds as the time budget carries, where the config leaves them open; and why fewer.
 
     It carries them if the first candidates of the quicker half of the families take half of it, by their cost priors.
+    Of few rows none can be spared: there 5 folds or 3 may take more, for then fewer candidates are the lesser loss.
     """
     said = config.split
     usual = usual_folds(said, rows)
@@ -166,7 +169,9 @@ def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: 
         return said, ""
     costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
     a_fold = sum(costs[: (len(costs) + 1) // 2]) / cores()
-    fits = [k for k in (usual, *_FEWER) if k <= usual and k * a_fold <= config.seconds / 2]
+    few = (rows < _FEW_ROWS) * _FEWER[0]
+    tried = [k for k in (usual, *_FEWER) if k <= usual]
+    fits = [k for k in tried if k * a_fold <= (_SHARE_OF_FEW if k <= few else _SHARE) * config.seconds]
     folds = fits[0] if fits else 1
     if folds == usual:
         return said, ""
