@@ -12,6 +12,7 @@ from typing import Any
 
 from automl.config import Config, FamilyConf, PluginsConf, check, keys
 from automl.errors import ConfigError, RefusedError, nearest
+from automl.family import FACTS
 from automl.plugins import Registry, installed
 
 NAME = "automl"  # the primary config: conf/automl.yaml
@@ -52,18 +53,53 @@ def load(overrides: Sequence[str], name: str = NAME, *, sweep: bool = False, con
 
     Plugins.instance()  # registers Hydra's config sources
     setup_globals()  # and its resolvers: ${now:...}
-    with explained(overrides):
-        path = search_path(registry_for(overrides, _given(name).get("plugins")), name)
-        if config_dir is not None:
-            if not Path(config_dir).is_dir():
-                raise ConfigError(f"--config-dir {config_dir}: no such folder")
-            # Where Hydra itself puts it: after the installed configs, before the schema.
+    if config_dir is not None and not Path(config_dir).is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: no such folder")
+
+    def composed() -> Any:
+        path = search_path(registry, name)
+        if config_dir is not None:  # where Hydra itself puts it: after the installed configs, before the schema
             path.config_search_path.insert(-1, _element("command-line", Path(config_dir).absolute().as_uri()))
         mode = RunMode.MULTIRUN if sweep else RunMode.RUN
         # The public initialize() would change Hydra's global state, which belongs to the caller's own app.
-        composed = ConfigLoaderImpl(path).load_configuration(name, list(overrides), run_mode=mode)
-    refuse_targets(composed)
-    return composed
+        return ConfigLoaderImpl(path).load_configuration(name, list(overrides), run_mode=mode)
+
+    with explained(overrides):
+        registry = registry_for(overrides, _given(name).get("plugins"))
+        try:
+            found = composed()
+        except Exception:
+            if not leave_out_broken(registry):
+                raise
+            found = composed()
+    refuse_targets(found)
+    return found
+
+
+def leave_out_broken(registry: Registry) -> bool:
+    """Leave out every plugin with a `conf/family/NAME.yaml` that says what cannot be; whether there was any."""
+    broken = {plugin: said for plugin, folder in registry.conf.items() if (said := _broken_conf(registry, folder))}
+    for plugin, said in broken.items():
+        registry.leave_out(plugin, said)
+    return bool(broken)
+
+
+def _broken_conf(registry: Registry, folder: Path) -> str:
+    """The first file of a plugin that cannot be used, and why, or nothing."""
+    from omegaconf import OmegaConf
+
+    for name in sorted(_confs(folder) & set(registry.families)):
+        file = f"conf/family/{name}.yaml"
+        try:
+            said = OmegaConf.load(folder / "family" / f"{name}.yaml")
+            conf: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(FamilyConf), said))
+            conf.spec(name).suited(name, dict.fromkeys(FACTS, 1.0))
+        except Exception as error:
+            known = [item.name for item in dataclasses.fields(FamilyConf)]
+            key = re.match(r"Key '([^']+)' not in", str(error))
+            why = f"unknown key {key[1]!r}{nearest(key[1], known)} Known: {', '.join(known)}" if key else explain(error)
+            return f"{file}: {why}"
+    return ""
 
 
 def typed(composed: Any) -> Config:
@@ -179,7 +215,7 @@ def _whole_families(name: str) -> set[str]:
     return {family for family, said in families.items() if isinstance(said, Mapping) and wanted <= set(said)}
 
 
-_OPEN = re.compile(r"family\.\w+\.(params|space)\.|data\.(roles|monotone)[.=]")
+_OPEN = re.compile(r"family\.\w+\.((params|space)\.|when[.=])|data\.(roles|monotone)[.=]")
 _BOUND = re.compile(r"(\+*constraint\.\w+)\s*([<>]=?)\s*(.*)")
 _DIMENSION = re.compile(r"(\+*family\.\w+\.space\.\w+=\{)(\s*(int|float|choice)\s*:(?!\s*null).*)", re.DOTALL)
 

@@ -181,10 +181,20 @@ class FamilyConf:
     when: dict[str, float] = field(
         default_factory=dict,
         metadata={
-            "doc": "for which tables: `min_` and `max_` of rows, columns, cells or classes; "
+            "doc": "for which tables: `min_` and `max_` of rows, columns, cells, classes or gpus; "
             "a portfolio entry may have its own `when`"
         },
     )
+
+    def spec(self, name: str) -> FamilySpec:
+        """What this says of the family of that name.
+
+        Raises
+        ------
+        ConfigError : a dimension of the space is not well formed.
+        """
+        space = parse(self.space, f"family.{name}.space")
+        return FamilySpec(dict(self.params), space, tuple(self.portfolio), self.priority, self.cost, dict(self.when))
 
 
 @dataclass
@@ -241,15 +251,7 @@ class Config:
         ------
         ConfigError : a dimension of its space is not well formed.
         """
-        said = self.family.get(name, FamilyConf())
-        return FamilySpec(
-            dict(said.params),
-            parse(said.space, f"family.{name}.space"),
-            tuple(said.portfolio),
-            said.priority,
-            said.cost,
-            dict(said.when),
-        )
+        return self.family.get(name, FamilyConf()).spec(name)
 
 
 @hookimpl

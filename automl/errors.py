@@ -20,6 +20,10 @@ class ConfigError(AutoMLError, ValueError):
     exit_code = 2
 
 
+class ContractError(ConfigError):
+    """A plugin that does not keep what it declares: it is left out of the run (exit code 2)."""
+
+
 class DataError(AutoMLError, ValueError):
     """A table that cannot be read or learned from (exit code 3)."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from automl.errors import ConfigError, nearest
+from automl.errors import ConfigError, ContractError, nearest
 from automl.space import Space, clip
 
 TABULAR = frozenset({"binary", "multiclass", "regression"})
@@ -25,6 +25,10 @@ CAPABILITIES = {
     "being equal, no prediction (of two classes, the probability of the second) falls, or rises for -1",
     "metric": "the constructor takes `metric`, the name of the metric that decides, to train for it",
 }
+
+
+FACTS = ("rows", "columns", "cells", "classes", "gpus")
+"""What a `when` may bound: of the table, its cells being rows x columns x outputs; and the GPUs that can be seen."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,34 @@ class Family:
         return [module for module in self.requires if importlib.util.find_spec(module) is None]
 
     def load(self, kind: str) -> type:
-        """Import the estimator class for a task kind."""
+        """Import the estimator class for a task kind.
+
+        Raises
+        ------
+        ContractError : it cannot be imported, or is no estimator.
+        """
         where = self.estimator
         if not isinstance(where, str):
             general = "classification" if kind in ("binary", "multiclass") else kind
             where = where.get(kind) or where[general]
         module, _, name = where.partition(":")
-        loaded: type = getattr(importlib.import_module(module), name)
+        try:
+            loaded: type = getattr(importlib.import_module(module), name)
+        except Exception as error:  # whatever a third party's import may raise
+            raise ContractError(
+                f"{self._who}: its estimator {where} cannot be imported ({type(error).__name__}: {error}); "
+                "say it as package.module:Class"
+            ) from error
+        if lacking := [method for method in ("fit", "predict", "get_params") if not hasattr(loaded, method)]:
+            raise ContractError(
+                f"{self._who}: its estimator {where} has no {lacking[0]}; an estimator has fit, predict and, from "
+                "sklearn.base.BaseEstimator, get_params"
+            )
         return loaded
+
+    @property
+    def _who(self) -> str:
+        return f"plugin {self.plugin!r}, hook automl_families, family {self.name!r}"
 
     def build(self, kind: str, params: Mapping[str, Any], **context: Any) -> Any:
         """An unfitted estimator with `params`, and with those of `context` that its constructor has.
@@ -93,9 +117,12 @@ class Family:
 
         Raises
         ------
-        ConfigError : the constructor has no such parameter.
+        ContractError : there is no such estimator, or its constructor has no such parameter.
         """
-        known = self.check(kind, params, f"family.{self.name}.params")
+        try:
+            known = self.check(kind, params, f"family.{self.name}.params")
+        except ConfigError as error:
+            raise error if isinstance(error, ContractError) else ContractError(f"{self._who}: {error}") from error
         wanted = known - params.keys() - (set() if "metric" in self.can else {"metric"})
         given = {name: value for name, value in context.items() if name in wanted}
         estimator = self.load(kind)()
@@ -125,7 +152,7 @@ class FamilySpec:
 
     `cost` is the prior of what a fit takes, in seconds for a million cells (rows x columns x outputs) on one core.
     `when` says for which tables the family races, and a portfolio entry's own `when` for which ones it is tried: bounds
-    `min_X` and `max_X` on what a table has of rows, columns, cells and classes.
+    `min_X` and `max_X` on what a table has of `FACTS`.
     """
 
     params: Mapping[str, Any]

@@ -47,6 +47,9 @@ def plugins(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     if args.check is not None:
         return _check(args.check)
+    from automl.compose import leave_out_broken
+
+    leave_out_broken(installed())
     rows = [
         (
             p.name,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from automl.bounds import written
-from automl.compose import registry_for, shipped_family
+from automl.compose import leave_out_broken, registry_for, shipped_family
 from automl.config import Config, SplitConf
 from automl.data.check import Finding
 from automl.data.check import check as lint
@@ -19,7 +20,7 @@ from automl.data.read import read
 from automl.data.schema import Schema, typed_target
 from automl.data.split import Split, make_split, usual_folds
 from automl.errors import ConfigError, DataError, nearest
-from automl.family import Family, FamilySpec
+from automl.family import FACTS, Family, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
 from automl.racing import obedient, suited
@@ -29,7 +30,8 @@ from automl.task import Task, classes_of, infer_kind
 
 _SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and fits run side by side instead
 _FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
-_SHARE, _SHARE_OF_FEW = 0.5, 1.25  # of the time budget, for the first candidates of the quicker half of the families
+_START = 2.0  # seconds until the first trial
+_SHARE, _SHARE_OF_FEW = 0.6, 1.25  # of the time from there on, for the first candidates of the quicker families
 _FEW_ROWS = 2000
 _FEWER = (5, 3, 1)  # two would train on half of the rows
 
@@ -96,6 +98,8 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     known = config.data
     schema = Schema.infer(table, roles=known.roles, drop=known.drop, missing=known.missing, monotone=known.monotone)
     typed, _ = schema.apply(table)
+    _refuse_broken(config, registry)
+    notes += [f"plugin {p.name} is left out: {p.reason}" for p in registry.plugins.values() if p.state == "failed"]
     families = registry.select(config.families, kind)
     baseline = _baseline(config, registry, kind)
     if schema.monotone:
@@ -119,6 +123,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         "columns": len(schema.features),
         "cells": typed.height * len(schema.features) * outputs,
         "classes": len(classes),
+        "gpus": gpus(),
     }
     specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
@@ -171,7 +176,8 @@ def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: 
     a_fold = sum(costs[: (len(costs) + 1) // 2]) / cores()
     few = (rows < _FEW_ROWS) * _FEWER[0]
     tried = [k for k in (usual, *_FEWER) if k <= usual]
-    fits = [k for k in tried if k * a_fold <= (_SHARE_OF_FEW if k <= few else _SHARE) * config.seconds]
+    seconds = max(0.0, config.seconds - _START)
+    fits = [k for k in tried if k * a_fold <= (_SHARE_OF_FEW if k <= few else _SHARE) * seconds]
     folds = fits[0] if fits else 1
     if folds == usual:
         return said, ""
@@ -200,6 +206,13 @@ def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, st
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """NVIDIA GPUs that this process may use."""
+    if (said := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return len([name for name in said.split(",") if name.strip() and name.strip() != "-1"])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def _source(config: Config, source: Any) -> Any:
@@ -328,6 +341,15 @@ def _baseline(config: Config, registry: Registry, kind: str) -> str | None:
     if config.baseline is None:
         return None
     return config.baseline if kind in registry.family(config.baseline).tasks else None
+
+
+def _refuse_broken(config: Config, registry: Registry) -> None:
+    """Leave out the plugins whose own configs break the contract; what the user has said wrongly is told later."""
+    try:
+        for name in registry.families:
+            config.family_spec(name).suited(name, dict.fromkeys(FACTS, 1.0))
+    except ConfigError:
+        leave_out_broken(registry)
 
 
 def _check_params(

@@ -116,6 +116,18 @@ class Registry:
             raise ConfigError("families=[]: name at least one family")
         return list(chosen.values())
 
+    def leave_out(self, name: str, reason: str) -> None:
+        """Take back all that a plugin adds: it is as one that failed to load."""
+        plugin = self.plugins[name]
+        for kind, (word, _) in KINDS.items():
+            held = getattr(self, kind)
+            for item in [added.removeprefix(f"{word} ") for added in plugin.adds if added.startswith(f"{word} ")]:
+                del held[item]
+        plugin.adds.clear()
+        plugin.state, plugin.reason = "failed", reason
+        self.conf.pop(name, None)
+        self.manager.unregister(name=name)
+
     def failures(self) -> str:
         """One sentence on the plugins that failed to load, or nothing."""
         failed = [f"{p.name} ({p.reason})" for p in self.plugins.values() if p.state == "failed"]
@@ -275,18 +287,11 @@ def _drop_those_without_view(registry: Registry) -> None:
         plugin = registry.plugins[family.plugin]
         if family.eats in registry.views or plugin.state == "failed":
             continue
-        plugin.state = "failed"
-        plugin.reason = (
+        registry.leave_out(
+            plugin.name,
             f"family {family.name!r} eats the view {family.eats!r}, which no plugin gives"
-            f"{nearest(family.eats, registry.views)} Known: {', '.join(registry.views)}"
+            f"{nearest(family.eats, registry.views)} Known: {', '.join(registry.views)}",
         )
-        for kind, (word, _) in KINDS.items():
-            held = getattr(registry, kind)
-            for name in [added.removeprefix(f"{word} ") for added in plugin.adds if added.startswith(f"{word} ")]:
-                del held[name]
-        plugin.adds.clear()
-        registry.conf.pop(plugin.name, None)
-        registry.manager.unregister(name=plugin.name)
 
 
 def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequence[Any]) -> None:

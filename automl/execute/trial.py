@@ -17,6 +17,7 @@ from automl.artifact import save_model, written_whole
 from automl.clock import call_seconds
 from automl.data.problem import Problem
 from automl.data.views import View
+from automl.errors import ContractError
 from automl.family import Family, predict
 
 REFIT = "refit.json"  # in the folder of a fold: what its estimator says of a refit
@@ -34,14 +35,16 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
 
     Returns
     -------
-    ``id``, ``status`` ("ok" or "failed"), ``reason``, and for "ok" ``score`` (None without a fold), ``fit_seconds``,
-    ``predict_seconds`` (of the validation rows), ``row_seconds`` (one row through the model alone), ``size`` in bytes
-    and ``notes`` on what its view capped.
+    ``id``, ``status`` ("ok" or "failed"), ``reason``, ``broken`` where the family breaks the contract, and for "ok"
+    ``score`` (None without a fold), ``fit_seconds``, ``predict_seconds`` (of the validation rows), ``row_seconds`` (one
+    row through the model alone), ``size`` in bytes and ``notes`` on what its view capped.
     """
     try:
         # A solver calls BLAS often and for little: its threads would mostly wait, on a busy machine 20 times as long.
         with threadpool_limits({"openmp": job["threads"], "blas": 1}):
             return {"id": job["id"], "status": "ok", "reason": "", **_evaluate(job, problem)}
+    except ContractError as error:
+        return {"id": job["id"], "status": "failed", "reason": str(error), "broken": True}
     except Exception as error:  # a family is somebody else's code: its trouble is a row of the leaderboard
         return {"id": job["id"], "status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
 

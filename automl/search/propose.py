@@ -96,6 +96,11 @@ class Proposer:
         self._is_new(candidate)
         self._queue = [waiting for waiting in self._queue if _key(waiting) != _key(candidate)]
 
+    def drop(self, family: str) -> None:
+        """Propose nothing more of a family."""
+        self._queue = [waiting for waiting in self._queue if waiting.family != family]
+        self._studies.pop(family, None)
+
     @property
     def notes(self) -> list[str]:
         """What a person should know of the draws."""

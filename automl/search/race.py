@@ -118,6 +118,7 @@ class Race:
         self._plateau = Plateau(search.patience * budget.seconds)
         self._candidates: dict[int, Candidate] = {}
         self._entries: dict[int, _Entry] = {}
+        self._broken: dict[int, str] = {}  # trials whose family breaks the contract, and how
         self._under_way: dict[str, float] = {}  # jobs that the executor has, with their limits
         self._kept, self._kept_at, self._keeping = 0, 0.0, 0.0
         for trial in earlier:
@@ -272,6 +273,8 @@ class Race:
         entry.out -= 1
         trial = entry.trial
         if outcome["status"] != "ok":
+            if outcome.get("broken"):
+                self._broken[number] = outcome["reason"]
             if killed:
                 self._costs.learn(trial.family, _LIMITS * limit / self.problem.folds, trial.rows)
             self._end(entry, outcome["status"], outcome["reason"])
@@ -354,6 +357,9 @@ class Race:
         for trial in trials:
             if trial.number in self._candidates and trial.status != "running":
                 candidate = self._candidates.pop(trial.number)
+                if trial.number in self._broken:
+                    self._proposer.drop(trial.family)
+                    self.notes.append(f"{trial.family} is left out: {self._broken[trial.number]}")
                 if trial.origin == "baseline":
                     continue
                 seen = float(np.mean(trial.folds)) if trial.status == "pruned" else trial.score

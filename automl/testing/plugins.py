@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from automl.compose import leave_out_broken
 from automl.errors import ConfigError, nearest
 from automl.plugins import Plugin, Registry, installed
 from automl.testing.checks import Check
@@ -25,6 +26,7 @@ def check_plugins(names: Sequence[str] = ()) -> list[str]:
     ConfigError : no such plugin is installed.
     """
     registry = installed()
+    leave_out_broken(registry)
     for name in names:
         if name not in registry.plugins:
             raise ConfigError(
