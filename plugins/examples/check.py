@@ -30,7 +30,8 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="automl-examples-") as folder:
         programs = Path(folder) / "venv" / "bin"
         venv.create(programs.parent)
-        wanted = [str(HERE.parent.parent), *(f"{path}[test]" for path in examples)]
+        # The extra pins torch: named in the same command, it is not fetched twice.
+        wanted = [f"{HERE.parent.parent}[neural]", *(f"{path}[test]" for path in examples)]
         pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "-q", "--no-compile")
         if not done(folder, "installed", programs, *pip, *wanted):
             return len(examples)
