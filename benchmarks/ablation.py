@@ -12,6 +12,7 @@ ABLATIONS = {
     "no rungs": ("search.rungs=[]",),
     "no portfolio": ("search.portfolio=false",),
     "best single trial": ("search.ensemble=1",),
+    "no stacking": ("search.stack=false",),
     "no pruning": ("search.prune=0",),
     "random search": ("search=random",),
     "holdout": ("split=holdout",),
