@@ -15,7 +15,7 @@ from automl.plugins import installed
 
 def examine() -> list[tuple[str, str]]:
     """Facts as pairs of a name and a sentence."""
-    from automl.plan import cores
+    from automl.machine import cores
     from automl.run import versions
 
     registry = installed()

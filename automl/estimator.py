@@ -28,7 +28,7 @@ from automl.data.schema import typed_target
 from automl.errors import ConfigError, DataError, DataWarning
 from automl.execute.local import warm_for
 from automl.fit import fit
-from automl.plan import cores
+from automl.machine import cores
 from automl.plugins import installed
 from automl.predictor import opened
 from automl.task import infer_kind

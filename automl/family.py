@@ -24,6 +24,7 @@ CAPABILITIES = {
     "monotone": "fit takes `monotone`, a dict from column number of the view to 1 or -1: as the column rises, all else "
     "being equal, no prediction (of two classes, the probability of the second) falls, or rises for -1",
     "metric": "the constructor takes `metric`, the name of the metric that decides, to train for it",
+    "gpu": "the constructor takes `device`, which is `cuda` where the machine has a GPU, and `cpu` where it has none",
 }
 
 
@@ -113,7 +114,8 @@ class Family:
     def build(self, kind: str, params: Mapping[str, Any], **context: Any) -> Any:
         """An unfitted estimator with `params`, and with those of `context` that its constructor has.
 
-        Of the context, `metric` is given only to a family that declares it: other estimators have one of their own.
+        Of the context, `metric` and `device` are given only to a family that declares that it takes them: other
+        estimators have such parameters of their own.
 
         Raises
         ------
@@ -123,7 +125,8 @@ class Family:
             known = self.check(kind, params, f"family.{self.name}.params")
         except ConfigError as error:
             raise error if isinstance(error, ContractError) else ContractError(f"{self._who}: {error}") from error
-        wanted = known - params.keys() - (set() if "metric" in self.can else {"metric"})
+        foreign = {name for can, name in (("metric", "metric"), ("gpu", "device")) if can not in self.can}
+        wanted = known - params.keys() - foreign
         given = {name: value for name, value in context.items() if name in wanted}
         estimator = self.load(kind)()
         estimator.set_params(**{**given, **params})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from automl.data.schema import Schema, typed_target
 from automl.data.split import Split, make_split, usual_folds
 from automl.errors import ConfigError, DataError, nearest
 from automl.family import FACTS, Family, FamilySpec
+from automl.machine import cores, gpus
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
 from automl.racing import obedient, suited
@@ -201,18 +200,6 @@ def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, st
     time = config.split.column if config.split.kind == "time" else None
     findings = lint(table, name, kind=kind, schema=schema, test=other, time=time, seed=config.seed)
     return findings, {"data": f"{table.height:,} rows x {table.width} columns", "target": f"{name}: {kind}, {why}"}
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gpus() -> int:
-    """NVIDIA GPUs that this process may use."""
-    if (said := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return len([name for name in said.split(",") if name.strip() and name.strip() != "-1"])
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def _source(config: Config, source: Any) -> Any:

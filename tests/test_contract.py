@@ -2,9 +2,11 @@
 
 import pytest
 
+from automl import load
 from automl.compose import compose
 from automl.fit import fit
-from automl.plan import gpus, plan
+from automl.machine import gpus
+from automl.plan import plan
 from automl.plugins import installed
 
 FAMILY = """
@@ -20,6 +22,14 @@ class Fine(ClassifierMixin, BaseEstimator):
     def __init__(self, depth=1): self.depth = depth
     def fit(self, X, y): raise RuntimeError("I will not")
     def predict(self, X): return X
+"""
+ON_DEVICE = """
+from sklearn.naive_bayes import GaussianNB
+class OnDevice(GaussianNB):
+    def __init__(self, device="none"):
+        super().__init__()
+        self.device = device
+    def get_params(self, deep=True): return {"device": self.device}
 """
 SMALL = ("data=iris", "executor=inprocess", "split=kfold", "split.folds=2", "run.progress=quiet", "search.prune=0")
 
@@ -111,6 +121,17 @@ def test_a_family_may_ask_for_a_gpu(monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
         assert gpus() == 0
     assert "logistic" not in plan(compose(overrides)).families
+
+
+@pytest.mark.parametrize(("visible", "device"), [("0", "cuda"), ("", "cpu")])
+def test_a_family_that_declares_gpu_is_told_the_device(visible, device, install_plugin, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    install_plugin(
+        "odd_plugin", FAMILY.format(cls="OnDevice").replace('OnDevice")', 'OnDevice", can={"gpu"})') + ON_DEVICE
+    )
+    run = fit(compose([*SMALL, "families=[odd]", "budget.trials=1", f"run.dir={tmp_path / 'run'}"]))
+    assert {trial.status for trial in run.trials} == {"ok"}, [trial.reason for trial in run.trials]
+    assert load(run.folder).members[0].estimator.device == device
 
 
 def test_the_first_party_estimators_are_sound():

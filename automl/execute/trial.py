@@ -19,6 +19,7 @@ from automl.data.problem import Problem
 from automl.data.views import View
 from automl.errors import ContractError
 from automl.family import Family, predict
+from automl.machine import gpus
 
 REFIT = "refit.json"  # in the folder of a fold: what its estimator says of a refit
 
@@ -61,6 +62,7 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         metric=problem.task.metric,
         random_state=job["seed"],
         n_jobs=job["threads"],
+        device="cuda" if gpus() else "cpu",
     )
     for module in family.requires:  # its import is no part of a fit, and comes but once for each worker
         importlib.import_module(module)

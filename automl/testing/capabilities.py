@@ -195,6 +195,15 @@ def metric(subject: Subject) -> None:
     expect(differ, f"predictions are the same whether the metric is {', '.join(tried)}")
 
 
+def gpu(subject: Subject) -> None:
+    """The constructor takes `device`, and a machine without a GPU will do."""
+    for kind in subject.kinds:
+        model = subject.build(kind, device="cpu")
+        said = model.get_params(deep=False).get("device", "no parameter of it")
+        expect(said == "cpu", f"{kind}: told the device is 'cpu', it has {said}")
+        subject.predict(kind, subject.fit(kind, context={"device": "cpu"}), subject.rows(kind)[2])
+
+
 CAPABLE: tuple[tuple[str, Callable[[Subject], None], str], ...] = (
     ("weights", weights, "pass sample_weight on to the loss, or do not declare `weights`"),
     (
@@ -211,4 +220,5 @@ CAPABLE: tuple[tuple[str, Callable[[Subject], None], str], ...] = (
     ("refit", refit, "give from refit_params() what early stopping found, such as {'n_estimators': 120}"),
     ("monotone", monotone, "pass `monotone` on to the library, or do not declare it"),
     ("metric", metric, "choose the loss by the constructor's `metric`, falling back where there is none for a name"),
+    ("gpu", gpu, "have the parameter `device`, and fit and predict there; or do not declare `gpu`"),
 )

@@ -119,7 +119,7 @@ class Subject:
         """An unfitted estimator with `params` (None: the first candidate's), of at most so many rounds."""
         problem = self.problem(kind)
         chosen = dict(self.spec.candidates[0] if params is None else params)
-        context = {"metric": problem.task.metric, "random_state": 0, "n_jobs": 1, **context}
+        context = {"metric": problem.task.metric, "random_state": 0, "n_jobs": 1, "device": "cpu", **context}
         return shortened(self.family.build(kind, chosen, **context), rounds)
 
     def fit(

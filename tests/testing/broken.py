@@ -271,6 +271,7 @@ FAMILIES = [
     ("refit", family(NoSuchRefit, can={"refit"}), r"gives \['rounds'\], no parameters"),
     ("monotone", family(IgnoresTrends, can={"monotone"}), "goes the wrong way by"),
     ("metric", family(IgnoresMetric, can={"metric"}), "the same whether the metric is roc_auc"),
+    ("gpu", family(Sound, can={"gpu"}), "told the device is 'cpu', it has no parameter of it"),
 ]
 
 PLUGIN = """
