@@ -6,6 +6,7 @@ The pages list what this distribution installs; plugins of other distributions a
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from automl.family import CAPABILITIES
 from automl.plugins import Registry, installed
 
 FOLDER = Path(__file__).parent / "reference"
+ROOT = FOLDER.parent.parent
 FIRST_PARTY = ("baseline", "linear", "boosting", "forest", "kernel", "neural", "report")
 
 
@@ -42,7 +44,7 @@ def config() -> str:
         "`GROUP=OPTION` sets a whole section at once; an option is a file of `conf/`.",
         "",
     ]
-    root = FOLDER.parent.parent / "conf"
+    root = ROOT / "conf"
     groups = sorted(folder for folder in root.rglob("*") if folder.is_dir() and list(folder.glob("*.yaml")))
     for folder in groups:
         options = [(f"`{file.stem}`", _comment(file)) for file in sorted(folder.glob("*.yaml"))]
@@ -59,7 +61,11 @@ def hooks() -> str:
         "",
     ]
     found = [f for f in vars(hookspecs).values() if inspect.isfunction(f) and f.__name__.startswith("automl_")]
-    for function in sorted(found, key=lambda f: f.__code__.co_firstlineno):
+    users = _users()
+    found.sort(key=lambda f: f.__code__.co_firstlineno)
+    rows = [(f"[`{f.__name__}`](#{f.__name__})", ", ".join(users.get(f.__name__, []))) for f in found]
+    lines += [*_table(("hook", "who uses it here"), rows), ""]
+    for function in found:
         says, _, example = inspect.getdoc(function).partition(">>> ")  # type: ignore[union-attr]
         code = [line.removeprefix(">>> ").removeprefix("... ") for line in example.splitlines()]
         signature = str(inspect.signature(function)).replace("'", "")
@@ -68,6 +74,19 @@ def hooks() -> str:
     lines += ["## What a family can", "", "`Family(can={...})` declares any of:", ""]
     lines += [*_table(("capability", "meaning"), [(f"`{name}`", says) for name, says in CAPABILITIES.items()]), ""]
     return "\n".join(lines)
+
+
+def _users() -> dict[str, list[str]]:
+    """Hook -> the modules of the core, the first-party plugins and the examples that implement it."""
+    users: dict[str, list[str]] = {}
+    for file in sorted([*ROOT.glob("automl/**/*.py"), *ROOT.glob("plugins/**/*.py")]):
+        inside = file.relative_to(ROOT)
+        if "tests" in inside.parts or "template" in inside.parts:
+            continue
+        name = ".".join(inside.with_suffix("").parts) if inside.parts[0] == "automl" else inside.parent.name
+        for hook in re.findall(r"^@hookimpl\ndef (automl_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
+            users.setdefault(hook, []).append(f"`{name}`")
+    return users
 
 
 def families() -> str:

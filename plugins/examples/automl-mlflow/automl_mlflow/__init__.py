@@ -23,6 +23,15 @@ def automl_run_started(run: Run) -> None:
 
 
 @hookimpl
+def automl_trial_started(run: Run, trial: Trial) -> None:
+    """When it began."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        from automl_mlflow import tracker
+
+        tracker.begin(run, trial)
+
+
+@hookimpl
 def automl_trial_finished(run: Run, trial: Trial) -> None:
     """A run inside it for each trial."""
     if os.environ.get("MLFLOW_TRACKING_URI"):

@@ -29,6 +29,7 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRI
 _LONGEST = 6000  # characters of a parameter's value, by MLflow
 
 _line = ThreadPoolExecutor(1, "automl-mlflow")
+_begun: dict[tuple[Path, int], int] = {}  # run folder and number of a trial -> when it began, in milliseconds
 _sent: dict[Path, list[Future[None]]] = {}  # run folder -> what it has sent and not looked after
 
 
@@ -40,6 +41,11 @@ def start(run: Run) -> None:
     _send(run, _open, run, said)
 
 
+def begin(run: Run, trial: Trial) -> None:
+    """Note when a trial begins; nothing is sent."""
+    _begun[run.folder, trial.number] = int(1000 * time.time())
+
+
 def add(run: Run, trial: Trial) -> None:
     """Log a trial as a finished run inside the automl run's, and the best score so far as a point of that one's curve.
 
@@ -47,8 +53,8 @@ def add(run: Run, trial: Trial) -> None:
     ------
     RuntimeError : MLflow did not answer, or refused, before; the run is tracked no further.
     """
-    best = None if run.best is None else run.best.score
-    _send(run, _add, run, replace(trial), best, int(1000 * time.time()))
+    best, now = None if run.best is None else run.best.score, int(1000 * time.time())
+    _send(run, _add, run, replace(trial), best, _begun.pop((run.folder, trial.number), now), now)
 
 
 def finish(run: Run) -> None:
@@ -90,10 +96,9 @@ def _open(client: Any, run: Run, said: Mapping[str, Any]) -> None:
     client.log_batch(made, params=_params(said))
 
 
-def _add(client: Any, run: Run, trial: Trial, best: float | None, now: int) -> None:
+def _add(client: Any, run: Run, trial: Trial, best: float | None, began: int, now: int) -> None:
     place, metric = _place(run), run.task.metric
     tags = {"mlflow.parentRunId": place["run_id"], "status": trial.status, "reason": trial.reason}
-    began = now - int(1000 * trial.fit_seconds)
     child = client.create_run(place["experiment_id"], began, tags, trial.name).info.run_id
     params = {"family": trial.family, "origin": trial.origin, "rows": trial.rows or run.rows, **trial.params}
     values = {metric: trial.score, f"{metric}.low": trial.low, f"{metric}.high": trial.high, **trial.costs}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 from mlflow import MlflowClient
@@ -68,6 +69,12 @@ def test_each_trial_is_a_run_inside_it(tracked):
         assert child.data.metrics["fit_seconds"] == pytest.approx(trial.fit_seconds)
         assert child.data.params.items() >= {name: str(value) for name, value in trial.params.items()}.items()
         assert child.info.status == "FINISHED"
+    spans = []
+    for trial in run.trials:
+        info = children[trial.name].info
+        assert info.start_time + 1000 * trial.fit_seconds <= info.end_time + 1, "it began before its fits"
+        spans.append((info.start_time, info.end_time))
+    assert all(end <= following[0] + 1 for (_, end), following in pairwise(spans)), "one after the other"
     curve = client.get_metric_history(parent.info.run_id, "log_loss.best")
     assert sorted(point.step for point in curve) == [trial.number for trial in run.trials]
 
