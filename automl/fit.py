@@ -87,11 +87,15 @@ def _fit(planned: Plan, budget: Budget, folder: Path, earlier: Run | None, liste
         run.take_up(earlier)
     with _telling(run, planned.registry, listeners):
         run.tell("run_started", run=run)
-        with _work_folder(run) as work:
-            problem = _problem(work / "shared", planned, resumed=earlier is not None)
-            _race(planned, problem, budget, run, [] if earlier is None else earlier.trials)
-        run.seconds = budget.spent
-        run.finish()
+        try:
+            with _work_folder(run) as work:
+                problem = _problem(work / "shared", planned, resumed=earlier is not None)
+                _race(planned, problem, budget, run, [] if earlier is None else earlier.trials)
+            run.seconds = budget.spent
+            run.finish()
+        except BaseException as error:
+            run.tell("run_failed", run=run, error=error)
+            raise
         run.tell("run_finished", run=run)
     _refuse_bare(run, planned)
     return run

@@ -201,3 +201,13 @@ def automl_run_finished(run: Run) -> None:
     ... def automl_run_finished(run):
     ...     print(run.score, run.folder / "model")
     """
+
+
+@hookspec
+def automl_run_failed(run: Run, error: BaseException) -> None:
+    """Called in place of `automl_run_finished` when a run ends without a predictor.
+
+    >>> @hookimpl
+    ... def automl_run_failed(run, error):
+    ...     print(run.folder, error)
+    """

@@ -269,5 +269,28 @@ def test_a_run_of_nothing_but_hanging_trials_ends_on_time_with_the_baseline(tmp_
     assert {member.family for member in load(run.folder).members} == {"baseline"}
 
 
+class Ear:
+    def __init__(self):
+        self.heard = []
+
+    def automl_run_started(self, run):
+        self.heard.append("started")
+
+    def automl_run_finished(self, run):
+        self.heard.append("finished")
+
+    def automl_run_failed(self, run, error):
+        self.heard.append(f"failed: {type(error).__name__} in {run.folder.name}")
+
+
+def test_a_run_without_a_predictor_is_told_as_failed_and_not_as_finished(tmp_path, unruly):
+    ear = Ear()
+    said = ["families=[unruly]", "++family.unruly.params={mode: raise}", "baseline=null", "budget.trials=1"]
+    config = compose(["data=iris", "executor=inprocess", "split=holdout", f"run.dir={tmp_path / 'run'}", *said])
+    with pytest.raises(NoModelError, match="I will not learn this"):
+        fit(config, listeners=[ear])
+    assert ear.heard == ["started", "failed: NoModelError in run"]
+
+
 def test_a_config_is_plain_data(finished):
     assert json.loads(json.dumps(plain(finished.config))) == plain(finished.config)

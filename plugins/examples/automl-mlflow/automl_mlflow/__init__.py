@@ -47,3 +47,12 @@ def automl_run_finished(run: Run) -> None:
         from automl_mlflow import tracker
 
         tracker.finish(run)
+
+
+@hookimpl
+def automl_run_failed(run: Run, error: BaseException) -> None:
+    """That it has failed, and why."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        from automl_mlflow import tracker
+
+        tracker.fail(run, error)

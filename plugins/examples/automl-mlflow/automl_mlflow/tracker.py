@@ -69,6 +69,18 @@ def finish(run: Run) -> None:
         sent.result()
 
 
+def fail(run: Run, error: BaseException) -> None:
+    """Log why there is no predictor, and close the MLflow run as failed.
+
+    Raises
+    ------
+    RuntimeError : MLflow did not answer, or refused.
+    """
+    _send(run, _give_up, run, f"{type(error).__name__}: {error}")
+    for sent in _sent.pop(run.folder):
+        sent.result()
+
+
 def _send(run: Run, function: Callable[..., None], *facts: Any) -> None:
     """Have the thread call a function, after what it was sent before; and raise what has gone wrong until now."""
     sent = _sent.get(run.folder, [])
@@ -118,6 +130,12 @@ def _close(client: Any, run: Run) -> None:
         client.log_artifact(number, str(run.folder / name))
     client.log_artifacts(number, str(run.folder / "model"), "model")
     client.set_terminated(number, "FINISHED" if run.status == "finished" else "KILLED", now)
+
+
+def _give_up(client: Any, run: Run, why: str) -> None:
+    number = _place(run)["run_id"]
+    client.set_tag(number, "automl.ended", why)
+    client.set_terminated(number, "FAILED", int(1000 * time.time()))
 
 
 @contextmanager

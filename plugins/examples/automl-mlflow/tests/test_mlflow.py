@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from mlflow import MlflowClient
 
-from automl import AutoML, load
+from automl import AutoML, NoModelError, load
 from automl.run import Run
 
 
@@ -88,6 +88,18 @@ def test_the_predictor_comes_back_from_its_artifacts(tracked, tmp_path):
 
     X = load_wine(as_frame=True).data
     assert (load(folder).predict(X) == load(run.folder / "model").predict(X)).all()
+
+
+def test_a_run_that_fails_is_closed_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    settings = ["executor=inprocess", "baseline=null", "metric=roc_auc"]
+    model = AutoML(families=["logistic"], time_budget=0.01, output_dir=tmp_path / "run", overrides=settings)
+    with pytest.raises(NoModelError):
+        model.fit("sklearn:breast_cancer", target="target")
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (found,) = client.search_runs([client.get_experiment_by_name("automl").experiment_id])
+    assert found.info.status == "FAILED"
+    assert found.data.tags["automl.ended"].startswith("NoModelError: no trial gave a model")
 
 
 def test_without_a_uri_nothing_is_tracked_and_mlflow_not_imported(tmp_path, monkeypatch):
