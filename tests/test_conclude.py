@@ -59,7 +59,7 @@ def fast(tmp_path_factory):
 
 def test_a_predictor_answers_by_the_stack_that_was_learned(tmp_path, monkeypatch):
     monkeypatch.setattr("automl.search.stack.proven", lambda *given: 1.0)
-    said = ("target=won", "families=[lightgbm,svm,extra_trees]", "metric=log_loss", "budget.trials=4")
+    said = ("target=won", "families=[lightgbm,svm,extra_trees]", "metric=log_loss", "budget.trials=4", "search.stack=true")
     run = run_of(tmp_path / "run", rare(), *said)
     predictor, later = load(run.folder), rare(seed=5)
     powers = predictor.answer.powers
