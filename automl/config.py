@@ -113,8 +113,8 @@ class SearchConf:
     )
     ensemble: int = _key("rounds of greedy ensemble selection; 1 for the best single trial", minimum=1)
     stack: bool = _key(
-        "blend probabilities by a logistic regression on the members, where nested folds prove that it is better; what it "
-        "learns of single fold models need not hold for the bags that predict"
+        "blend probabilities by a logistic regression on the members, where nested folds prove that it is better; "
+        "what it learns of single fold models need not hold for the bags that predict"
     )
 
 

@@ -59,8 +59,8 @@ def fast(tmp_path_factory):
 
 def test_a_predictor_answers_by_the_stack_that_was_learned(tmp_path, monkeypatch):
     monkeypatch.setattr("automl.search.stack.proven", lambda *given: 1.0)
-    said = ("target=won", "families=[lightgbm,svm,extra_trees]", "metric=log_loss", "budget.trials=4", "search.stack=true")
-    run = run_of(tmp_path / "run", rare(), *said)
+    said = ("target=won", "families=[lightgbm,svm,extra_trees]", "metric=log_loss", "budget.trials=4")
+    run = run_of(tmp_path / "run", rare(), *said, "search.stack=true")
     predictor, later = load(run.folder), rare(seed=5)
     powers = predictor.answer.powers
     assert len(powers) > 1
@@ -77,7 +77,7 @@ def test_a_predictor_answers_by_the_stack_that_was_learned(tmp_path, monkeypatch
     expected = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
     answer = dataclasses.replace(predictor.answer, powers=()).probabilities(expected)
     np.testing.assert_allclose(predictor.predict_proba(later), answer, rtol=1e-9)
-    plain = run_of(tmp_path / "plain", rare(), *said, "search.stack=false")
+    plain = run_of(tmp_path / "plain", rare(), *said)
     assert load(plain.folder).answer.powers == ()
 
 
