@@ -92,12 +92,13 @@ def test_the_predictor_comes_back_from_its_artifacts(tracked, tmp_path):
 
 def test_a_run_that_fails_is_closed_with_the_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "in vain")
     settings = ["executor=inprocess", "baseline=null", "metric=roc_auc"]
     model = AutoML(families=["logistic"], time_budget=0.01, output_dir=tmp_path / "run", overrides=settings)
     with pytest.raises(NoModelError):
         model.fit("sklearn:breast_cancer", target="target")
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    (found,) = client.search_runs([client.get_experiment_by_name("automl").experiment_id])
+    (found,) = client.search_runs([client.get_experiment_by_name("in vain").experiment_id])
     assert found.info.status == "FAILED"
     assert found.data.tags["automl.ended"].startswith("NoModelError: no trial gave a model")
 
