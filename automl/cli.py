@@ -88,7 +88,12 @@ def _of_plugin(verb: str) -> Callable[[list[str]], int]:
         known = [*VERBS, *registry.verbs]
         failures = registry.failures()
         raise ConfigError(f"unknown verb {verb!r}{nearest(verb, known)} Known: {', '.join(known)}. {failures}".rstrip())
-    return registry.verbs[verb].run
+
+    def run(words: list[str]) -> int:
+        with registry.calling("verbs", verb):
+            return registry.verbs[verb].run(words)
+
+    return run
 
 
 def _fit(arguments: list[str]) -> int:
@@ -329,7 +334,8 @@ def _export(arguments: list[str]) -> int:
     from automl.plugins import installed
     from automl.predictor import opened
 
-    exporters = installed().exporters
+    registry = installed()
+    exporters = registry.exporters
     parser = _parser("export", "MODEL -o OUT [--to NAME]")
     parser.add_argument("model", help="a run folder, or the folder or archive of a predictor")
     parser.add_argument("-o", "--output", required=True, help="the file or folder to be written")
@@ -343,7 +349,9 @@ def _export(arguments: list[str]) -> int:
         raise ConfigError(f"{what} Known: {known}")
     if out.exists():
         raise StorageError(f"{out} exists already: choose another name")
-    exporters[name].write(opened(args.model), out)
+    predictor = opened(args.model)
+    with registry.calling("exporters", name):
+        exporters[name].write(predictor, out)
     print(f"{args.model} is in {out}")
     return 0
 

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.errors import ConfigError
+
 if TYPE_CHECKING:
     from automl.predictor import Predictor
     from automl.run import Run
+
+OWN_VERBS = (
+    *("fit", "check", "predict", "evaluate", "leaderboard", "show", "export", "config", "schema"),
+    *("families", "metrics", "plugins", "doctor", "new-plugin"),
+)
+"""The verbs that automl has without a plugin."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,10 @@ class Verb:
     name: str
     run: Callable[[list[str]], int]
     doc: str
+
+    def __post_init__(self) -> None:
+        if self.name in OWN_VERBS:
+            raise ConfigError(f"verb {self.name!r} is automl's own; choose another name")
 
 
 @dataclass(frozen=True)

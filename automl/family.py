@@ -67,14 +67,18 @@ class Family:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ConfigError(f"family name {self.name!r} must be a Python identifier: letters, digits and _")
+        for part in ("tasks", "can", "requires"):
+            if isinstance(said := getattr(self, part), str):
+                raise ConfigError(f"family {self.name!r}: {part} is the text {said!r}; write {part}=[{said!r}]")
         tasks = frozenset(self.tasks) or (TABULAR if isinstance(self.estimator, str) else _kinds(self.estimator))
         object.__setattr__(self, "tasks", tasks)
         object.__setattr__(self, "can", frozenset(self.can))
-        if unknown := self.can - CAPABILITIES.keys():
-            raise ConfigError(
-                f"family {self.name!r} declares unknown capabilities {sorted(unknown)}; "
-                f"known: {', '.join(CAPABILITIES)}"
-            )
+        for part, words, known in (("tasks", self.tasks, sorted(TABULAR)), ("can", self.can, [*CAPABILITIES])):
+            if unknown := sorted(words - set(known)):
+                raise ConfigError(
+                    f"family {self.name!r}: {part} has the unknown {unknown[0]!r}{nearest(unknown[0], known) or '.'} "
+                    f"Known: {', '.join(known)}"
+                )
 
     @property
     def missing(self) -> list[str]:

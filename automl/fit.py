@@ -102,8 +102,12 @@ def _fit(planned: Plan, budget: Budget, folder: Path, earlier: Run | None, liste
 
 
 def _warm(config: Config) -> AbstractContextManager[None]:
-    kind = registry_for(plugins=config.plugins).executors.get(config.executor.kind)
-    return nullcontext() if kind is None else kind.warm()  # that there is none of that kind is said by the plan
+    registry = registry_for(plugins=config.plugins)
+    kind = registry.executors.get(config.executor.kind)
+    if kind is None:
+        return nullcontext()  # that there is none of that kind is said by the plan
+    with registry.calling("executors", kind.name):
+        return kind.warm()
 
 
 def _problem(folder: Path, planned: Plan, *, resumed: bool) -> Problem:
@@ -154,7 +158,8 @@ def _race(planned: Plan, problem: Problem, budget: Budget, run: Run, earlier: li
         run.log("kept", score=run.score, trials=len(trials), seconds=budget.spent)
         return loss
 
-    executor = kind.start(problem.folder, planned.slots, planned.threads, config.memory)
+    with planned.registry.calling("executors", kind.name):
+        executor = kind.start(problem.folder, planned.slots, planned.threads, config.memory)
     try:
         race = Race(
             problem,
@@ -238,9 +243,13 @@ def _plugin_choice(config: Config) -> tuple[Any, ...]:
 def _telling(run: Run, registry: Registry, listeners: Any) -> Iterator[None]:
     """Tell plugins and listeners of events; one that raises is named in the log and on screen, and the run goes on."""
 
+    noted: set[str] = set()
+
     def tell(event: str, **facts: Any) -> None:
         for trouble in registry.emit(event, **facts):
-            run.notes.append(trouble)
+            if (who := trouble.partition(": ")[0]) not in noted:  # once, not for each of a thousand trials
+                noted.add(who)
+                run.notes.append(trouble)
             run.log("listener_failed", what=trouble)
         for listener in listeners:
             if function := getattr(listener, f"automl_{event}", None):

@@ -39,7 +39,7 @@ def automl_conf() -> Path:
 
     >>> @hookimpl
     ... def automl_conf():
-    ...     return Path("/etc/automl/conf")
+    ...     return Path(__file__).parent / "settings"
     """
     raise NotImplementedError
 

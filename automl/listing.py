@@ -42,14 +42,18 @@ def metrics(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 
 def plugins(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Every plugin, or with --check whether what it adds keeps the contract; exit code 2 where one does not."""
-    parser.usage = f"{parser.usage} [--check [NAME ...]]"
+    parser.usage = f"{parser.usage} [plugins.allow=[NAME,...]] [plugins.deny=[NAME,...]] [--check [NAME ...]]"
+    parser.add_argument("said", nargs="*", metavar="plugins.KEY=VALUE", help="show them as a run told this has them")
     parser.add_argument("--check", nargs="*", metavar="NAME", help="run the conformance kit on these, or on all")
     args = parser.parse_args(arguments)
+    if foreign := [word for word in args.said if not word.startswith("plugins.")]:
+        parser.error(f"{foreign[0]!r} does not say which plugins to load; plugins.deny=[NAME] does")
     if args.check is not None:
         return _check(args.check)
-    from automl.compose import leave_out_broken
+    from automl.compose import leave_out_broken, registry_for
 
-    leave_out_broken(installed())
+    registry = registry_for(args.said)
+    leave_out_broken(registry)
     rows = [
         (
             p.name,
@@ -59,7 +63,7 @@ def plugins(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
             f"{1000 * p.seconds:.0f}",
             p.reason or ", ".join(p.adds),
         )
-        for p in installed().plugins.values()
+        for p in registry.plugins.values()
     ]
     _print(("plugin", "version", "distribution", "state", "ms", "adds, or why not"), rows)
     return 0

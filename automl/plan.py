@@ -132,7 +132,8 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     if "groups" in extra and said.kind == "auto":
         said = replace(said, kind="group", column="groups")
     column = _split_column(said.kind, said.column, typed, extra)
-    split = make_split(said, kind=kind, y=y, column=column, seed=config.seed, kinds=registry.splits)
+    with registry.calling("splits", said.kind):
+        split = make_split(said, kind=kind, y=y, column=column, seed=config.seed, kinds=registry.splits)
     if why_folds and split.kind in ("kfold", "holdout"):
         split = replace(split, why=f"{split.why}; {why_folds}")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from automl import hookspecs
-from automl.errors import ConfigError, nearest
+from automl.errors import AutoMLError, ConfigError, ContractError, nearest
 from automl.faces import Exporter, Section, Verb
 from automl.family import Family
 
@@ -75,7 +78,8 @@ class Registry:
         ConfigError : there is none; the message names the nearest, and why a failed plugin may have had it.
         """
         if name not in self.families:
-            raise ConfigError(f"unknown family {name!r}{nearest(name, self.families)} {self.failures()}".rstrip())
+            hint = nearest(name, self.families) or "."
+            raise ConfigError(f"unknown family {name!r}{hint} {self.failures()}".rstrip())
         return self.families[name]
 
     def select(self, wanted: Sequence[str] | None, kind: str) -> list[Family]:
@@ -96,7 +100,7 @@ class Registry:
             if name not in self.families and not of_plugin:
                 names = {*self.families, *(f.plugin for f in self.families.values())}
                 raise ConfigError(
-                    f"families: unknown family {name!r}{nearest(name, names)} "
+                    f"families: unknown family {name!r}{nearest(name, names) or '.'} "
                     f"Installed: {', '.join(sorted(names))}. {self.failures()}".rstrip()
                 )
             group = of_plugin if name not in self.families else [self.families[name]]
@@ -107,9 +111,10 @@ class Registry:
                 )
             lacking = [f for f in able if f.missing]
             if len(lacking) == len(able):
+                missing, plugin = lacking[0].missing, self.plugins[lacking[0].plugin]
+                wanted = f"'automl[{plugin.name}]'" if plugin.distribution == "automl" else " ".join(missing)
                 raise ConfigError(
-                    f"families: {name!r} needs {', '.join(lacking[0].missing)}, which is not installed: "
-                    f"pip install 'automl[{lacking[0].plugin}]'"
+                    f"families: {name!r} needs {', '.join(missing)}, which is not installed: pip install {wanted}"
                 )
             chosen.update({f.name: f for f in able if not f.missing})
         if not chosen:
@@ -133,6 +138,32 @@ class Registry:
         failed = [f"{p.name} ({p.reason})" for p in self.plugins.values() if p.state == "failed"]
         return f"Plugins that failed to load: {'; '.join(failed)}." if failed else ""
 
+    def giver(self, kind: str, name: str) -> str:
+        """The plugin that gives the thing of that kind and name; the core's own start with `core`."""
+        said = f"{KINDS[kind][0]} {name}"
+        return next((plugin.name for plugin in self.plugins.values() if said in plugin.adds), "core")
+
+    @contextmanager
+    def calling(self, kind: str, name: str) -> Iterator[None]:
+        """Within this block what a plugin gave is called, and it is to blame for what is raised.
+
+        Raises
+        ------
+        ContractError : what was raised, unless it is an error for a person already; with plugin, hook and place.
+        """
+        try:
+            yield
+        except (AutoMLError, BrokenPipeError):
+            raise
+        except Exception as error:
+            plugin, last = self.giver(kind, name), traceback.extract_tb(error.__traceback__)[-1]
+            if plugin.startswith("core"):
+                raise
+            raise ContractError(
+                f"plugin {plugin!r}, hook automl_{kind}, {KINDS[kind][0]} {name!r}: {_said(error)} "
+                f"({last.filename}:{last.lineno}); mend it, or leave it out by plugins.deny=[{plugin}]"
+            ) from error
+
     def emit(self, event: str, **facts: Any) -> list[str]:
         """Tell every plugin of an event of a run; what a listener raises is returned as text, not raised."""
         trouble = []
@@ -140,8 +171,11 @@ class Registry:
             accepted = function.argnames
             try:
                 function.function(**{name: facts[name] for name in accepted})
-            except Exception as error:
-                trouble.append(f"plugin {plugin!r}, hook automl_{event}: {type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:
+                trouble.append(
+                    f"plugin {plugin!r}, hook automl_{event}: {_said(error)}; "
+                    f"the run goes on; mend it, or leave it out by plugins.deny=[{plugin}]"
+                )
         return trouble
 
 
@@ -161,10 +195,11 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
     if allow is None and not autoload:
         allow = ()
     found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    if allow and (unknown := [name for name in allow if name not in {point.name for point in found}]):
+    names = sorted({point.name for point in found})
+    if unknown := [name for name in allow or () if name not in names]:
         raise ConfigError(
-            f"plugins.allow: no plugin {unknown[0]!r} is installed{nearest(unknown[0], [p.name for p in found])} "
-            f"Installed: {', '.join(p.name for p in found)}"
+            f"plugins.allow: no plugin {unknown[0]!r} is installed{nearest(unknown[0], names) or '.'} "
+            f"Installed: {', '.join(names)}"
         )
     registry = Registry()
     for module in CORE:
@@ -173,14 +208,15 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
         plugin = Plugin(
             point.name, point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else ""
         )
-        if (same := registry.plugins.get(point.name)) and same.distribution == plugin.distribution:
-            continue  # one distribution that stands on sys.path twice
-        if same:
+        denied = point.name in deny or (allow is not None and point.name not in allow)
+        if same := registry.plugins.get(point.name):
+            if denied or same.distribution == plugin.distribution:
+                continue  # neither counts, or one distribution stands on sys.path twice
             raise ConfigError(
-                f"two plugins are named {point.name!r}: {same.distribution} and "
-                f"{plugin.distribution}; uninstall one of them"
+                f"two plugins are named {point.name!r}: {same.distribution} and {plugin.distribution}; uninstall one "
+                f"of them, or leave both out by plugins.deny=[{point.name}]"
             )
-        if point.name in deny or (allow is not None and point.name not in allow):
+        if denied:
             registry.plugins[point.name] = replace(
                 plugin, state="denied", reason="not in plugins.allow or AUTOML_PLUGINS"
             )
@@ -219,8 +255,9 @@ def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
     module = None
     registry.plugins[plugin.name] = plugin
     try:
-        module = load()
+        module = _import(plugin, load)
         _refuse_other_contract(plugin, module)
+        _refuse_what_is_no_hook(registry.manager, module)
         registry.manager.register(module, name=plugin.name)
         registry.manager.check_pending()
         added = {kind: _call(registry, plugin, kind) for kind in KINDS}
@@ -228,9 +265,11 @@ def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
         for kind, items in added.items():
             _refuse_clashes(registry, plugin, kind, items)
         conf = _conf(registry, plugin, module)
-    except Exception as error:  # whatever a third party's import or hook may raise
-        said = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-        plugin.state, plugin.reason = "failed", said
+        listens = [event for event in EVENTS if any(_of(registry.manager, plugin, event))]
+        if conf is None and not listens and not any(added.values()):
+            raise ConfigError("it adds nothing: it has no function with @hookimpl and no folder conf beside it")
+    except Exception as error:
+        plugin.state, plugin.reason = "failed", _said(error)
         if module is not None and registry.manager.is_registered(module):
             registry.manager.unregister(module)
     else:
@@ -239,6 +278,8 @@ def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
             plugin.adds += [f"{KINDS[kind][0]} {item.name}" for item in items]
         if conf is not None:
             registry.conf[plugin.name] = conf
+            plugin.adds.append(f"configs {conf.name}")
+        plugin.adds += [f"listener {event.removeprefix('automl_')}" for event in listens]
     plugin.seconds = time.perf_counter() - start
 
 
@@ -255,6 +296,29 @@ KINDS = {
 }
 """What plugins add: the hook `automl_X` gives, and the registry holds by name, so called objects of this type."""
 
+EVENTS = tuple(
+    name
+    for name, hook in vars(hookspecs).items()
+    if inspect.isfunction(hook) and name.startswith(("automl_run_", "automl_trial_"))
+)
+"""The hooks that hear of a run."""
+
+
+def _said(error: BaseException) -> str:
+    """An error in one line: its type, unless automl raised it for a person, and its message."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, AutoMLError) else f"{type(error).__name__}: {text}"
+
+
+def _import(plugin: Plugin, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except (Exception, SystemExit) as error:  # whatever a third party's module may raise, or a script that ends
+        raise ConfigError(
+            f"{plugin.module} cannot be imported: {_said(error)}; install what it lacks or mend it, "
+            f"or leave it out by plugins.deny=[{plugin.name}]"
+        ) from error
+
 
 def _refuse_other_contract(plugin: Plugin, module: Any) -> None:
     said = getattr(module, "automl_api", API)
@@ -264,20 +328,61 @@ def _refuse_other_contract(plugin: Plugin, module: Any) -> None:
         raise ConfigError(f"it was written for contract automl_api = {said!r}, and this automl has {API}: {fix}")
 
 
+def _refuse_what_is_no_hook(manager: pluggy.PluginManager, module: Any) -> None:
+    """Functions that are meant as hooks and would not be called, or not with what they take."""
+    hooks = {name: caller.spec.argnames for name, caller in vars(manager.hook).items() if caller.spec}
+    for name in dir(module):
+        function = inspect.getattr_static(module, name)
+        said = getattr(function, f"{GROUP}_impl", None) if inspect.isroutine(function) else None
+        if said is None:
+            if inspect.isfunction(function) and name in hooks:
+                raise ConfigError(f"{name} is not marked as a hook: write @hookimpl above it")
+            continue
+        hook = said.get("specname") or name
+        if hook not in hooks:
+            if said.get("optionalhook"):
+                continue
+            raise ConfigError(f"unknown hook {hook!r}{nearest(hook, hooks) or '.'} Known: {', '.join(hooks)}")
+        if foreign := [word for word in _arguments(function) if word not in hooks[hook]]:
+            given = ", ".join(hooks[hook]) or "nothing"
+            raise ConfigError(
+                f"hook {hook} takes {foreign[0]!r}, which it is not given{nearest(foreign[0], hooks[hook]) or '.'} "
+                f"It may take {given}"
+            )
+
+
+def _arguments(function: Any) -> list[str]:
+    found = inspect.signature(function).parameters.values()
+    return [one.name for one in found if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+
+
+def _of(manager: pluggy.PluginManager, plugin: Plugin, hook: str) -> Iterator[pluggy.HookImpl]:
+    return (implementation for name, implementation in _implementations(manager, hook) if name == plugin.name)
+
+
 def _call(registry: Registry, plugin: Plugin, kind: str) -> list[Any]:
+    hook, wanted = f"automl_{kind}", KINDS[kind][1]
     items: list[Any] = []
-    for name, implementation in _implementations(registry.manager, f"automl_{kind}"):
-        if name == plugin.name:
+    for implementation in _of(registry.manager, plugin, hook):
+        try:
             given = implementation.function()
-            if not isinstance(given, Iterable):
-                raise TypeError(f"automl_{kind} must return a list or yield, not return {type(given).__name__}")
-            items += given
-    wanted = KINDS[kind][1]
+            listed = list(given) if isinstance(given, Iterable) else None
+        except (Exception, SystemExit) as error:
+            raise ConfigError(f"hook {hook}: {_said(error)}") from error
+        if listed is None:
+            raise ConfigError(f"hook {hook} must return a list or yield, not return {type(given).__name__}")
+        items += listed
     for item in items:
         if wanted not in (cls.__name__ for cls in type(item).__mro__):
-            raise TypeError(f"automl_{kind} must give {wanted} objects, not {type(item).__name__}")
+            raise ConfigError(f"hook {hook} must give {wanted} objects, not {type(item).__name__}")
         if not isinstance(item.name, str) or not item.name:
-            raise TypeError(f"automl_{kind} gave {item!r}, which has no name")
+            raise ConfigError(f"hook {hook} gave {item!r}, which has no name")
+        for part in fields(item):
+            value = getattr(item, part.name)
+            if str(part.type).startswith("Callable") and not callable(value):
+                raise ConfigError(
+                    f"hook {hook}: {KINDS[kind][0]} {item.name!r} has {part.name}={value!r}, which must be a function"
+                )
     return items
 
 
@@ -297,19 +402,28 @@ def _drop_those_without_view(registry: Registry) -> None:
 def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequence[Any]) -> None:
     names = [item.name for item in items]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"{plugin.name} gives {KINDS[kind][0]} {min(twice)!r} twice")
+        raise ConfigError(f"hook automl_{kind} gives {KINDS[kind][0]} {min(twice)!r} twice")
     for name in names:
         if name in getattr(registry, kind):
-            other = next(p.name for p in registry.plugins.values() if f"{KINDS[kind][0]} {name}" in p.adds)
+            other = registry.giver(kind, name)
             raise ConfigError(
-                f"{KINDS[kind][0]} {name!r} is already given by plugin {other!r}; "
+                f"hook automl_{kind}: {KINDS[kind][0]} {name!r} is already given by plugin {other!r}; "
                 f"choose one with plugins.deny=[{other}] or plugins.deny=[{plugin.name}]"
             )
+    for reader in items if kind == "readers" else ():
+        for known in registry.readers.values():
+            if shared := [*{*reader.suffixes} & {*known.suffixes}, *{*reader.schemes} & {*known.schemes}]:
+                raise ConfigError(
+                    f"hook automl_readers: {min(shared)!r} of reader {reader.name!r} is already read by "
+                    f"{known.name!r}; give it a suffix or a scheme of its own"
+                )
 
 
 def _conf(registry: Registry, plugin: Plugin, module: Any) -> Path | None:
-    for name, implementation in _implementations(registry.manager, "automl_conf"):
-        if name == plugin.name:
-            return Path(str(implementation.function()))
+    for implementation in _of(registry.manager, plugin, "automl_conf"):
+        folder = Path(str(implementation.function()))
+        if not folder.is_dir():
+            raise ConfigError(f"hook automl_conf gave {folder}, which is no folder")
+        return folder
     beside = Path(module.__file__).parent / "conf" if getattr(module, "__file__", None) else None
     return beside if beside and beside.is_dir() and plugin.module not in CORE else None

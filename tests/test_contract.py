@@ -102,6 +102,23 @@ def test_a_family_whose_estimator_is_none_leaves_the_race_at_once(odd, tmp_path,
     assert sum(trial.status == "ok" for trial in run.trials if trial.family == "logistic") >= 5
 
 
+def test_a_listener_that_always_raises_is_noted_once(install_plugin, tmp_path):
+    install_plugin(
+        "noisy",
+        """
+        from automl import hookimpl
+        @hookimpl
+        def automl_trial_finished(run, trial):
+            raise ValueError(f"no {trial.name}")
+        """,
+    )
+    run = fit(compose([*SMALL, "families=[logistic]", "budget.trials=3", f"run.dir={tmp_path / 'run'}"]))
+    notes = [note for note in run.notes if "noisy" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("plugin 'noisy', hook automl_trial_finished: ValueError: no baseline-0; the run goes on")
+    assert (tmp_path / "run" / "log.jsonl").read_text().count("listener_failed") > 2
+
+
 def test_a_fit_that_raises_is_the_trials_failure_and_no_breach(odd, tmp_path):
     odd(conf="space: {depth: {int: [1, 99]}}")
     run = fit(compose([*SMALL, "families=[odd,logistic]", "budget.trials=9", f"run.dir={tmp_path / 'run'}"]))

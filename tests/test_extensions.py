@@ -125,6 +125,49 @@ def test_a_predictor_names_the_view_that_is_not_there(extended, tmp_path):
     assert "the predictor has a view 'ranks', which no plugin gives" in done.stderr
 
 
+BROKEN = """
+    from automl import ExecutorKind, Exporter, SplitKind, Verb, hookimpl
+
+    def fails(*anything):
+        raise RuntimeError("no ink")
+
+    @hookimpl
+    def automl_splits():
+        yield SplitKind("cards", fails)
+
+    @hookimpl
+    def automl_executors():
+        yield ExecutorKind("far", "no_such_module:Far")
+        yield ExecutorKind("idle", "broken_faces:fails")
+
+    @hookimpl
+    def automl_exporters():
+        yield Exporter("inky", fails, ".ink")
+
+    @hookimpl
+    def automl_verbs():
+        yield Verb("sing", fails, "a song")
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fit", "data=iris", "split.kind=cards"], "hook automl_splits, split 'cards': RuntimeError: no ink"),
+        (["fit", "data=iris", "executor.kind=far"], "hook automl_executors, executor 'far': ModuleNotFoundError"),
+        (["fit", "data=iris", "executor.kind=idle"], "hook automl_executors, executor 'idle': TypeError"),
+        (["export", "MODEL", "-o", "x.ink"], "hook automl_exporters, exporter 'inky': RuntimeError: no ink"),
+        (["sing"], "hook automl_verbs, verb 'sing': RuntimeError: no ink"),
+    ],
+    ids=["split", "executor", "executor that does not start", "exporter", "verb"],
+)
+def test_what_a_plugin_gives_and_raises_is_told_without_a_traceback(words, told, model, install_plugin, automl):
+    install_plugin("broken_faces", BROKEN)
+    automl(*(str(model) if word == "MODEL" else word for word in words), code=2)
+    assert f"error: plugin 'broken_faces', {told}" in automl.err
+    assert "mend it, or leave it out by plugins.deny=[broken_faces]" in automl.err
+
+
 def test_unknown_verbs_and_exporters_name_those_there_are(extended, tmp_path, automl):
     automl("cuont", code=2)
     assert "did you mean 'count'?" in automl.err

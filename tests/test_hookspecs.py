@@ -5,7 +5,7 @@ import re
 import textwrap
 
 from automl import hookspecs
-from automl.plugins import installed
+from automl.plugins import KINDS, installed
 
 HOOKS = {
     name: hook for name, hook in vars(hookspecs).items() if name.startswith("automl_") and inspect.isfunction(hook)
@@ -32,11 +32,12 @@ def test_the_examples_are_a_plugin_that_loads(install_plugin):
         from automl import ExecutorKind, Exporter, Family, Fold, Metric, Reader, Run, Section, SplitKind, Verb, View
         from automl import ViewKind, hookimpl
     """
-    install_plugin("documented", textwrap.dedent(head) + "\n\n".join(map(example, HOOKS.values())))
+    folder = install_plugin("documented", textwrap.dedent(head) + "\n\n".join(map(example, HOOKS.values())))
+    (folder / "settings").mkdir()
     plugin = installed().plugins["documented"]
     assert plugin.state == "loaded", plugin.reason
     kinds = {added.split()[0] for added in plugin.adds}
-    assert kinds == {"family", "view", "metric", "split", "reader", "executor", "exporter", "section", "verb"}
+    assert kinds == {*(word for word, _ in KINDS.values()), "configs", "listener"}
 
 
 def test_the_example_metric_is_computed(install_plugin):

@@ -33,8 +33,98 @@ def test_a_third_party_comes_in_by_the_same_door(install_plugin):
     ("source", "reason"),
     [
         ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
-        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("raise RuntimeError('boom')", "RuntimeError: boom; install what it lacks or mend it, or leave it out by plug"),
         ("def (", "SyntaxError"),
+        ("raise SystemExit('a script')", "zz_broken cannot be imported: SystemExit: a script"),
+        ("automl_api = 1", "it adds nothing: it has no function with @hookimpl"),
+        (
+            """
+            def automl_families():
+                return []
+            """,
+            "automl_families is not marked as a hook: write @hookimpl above it",
+        ),
+        (
+            """
+            from automl import hookimpl
+            @hookimpl
+            def automl_families():
+                raise RuntimeError("boom")
+            """,
+            "hook automl_families: RuntimeError: boom",
+        ),
+        (
+            """
+            from automl import hookimpl
+            @hookimpl
+            def automl_trial_finished(run, trail):
+                pass
+            """,
+            "automl_trial_finished takes 'trail', which it is not given; did you mean 'trial'? It may take run, trial",
+        ),
+        (
+            """
+            from automl import Reader, hookimpl
+            @hookimpl
+            def automl_readers():
+                yield Reader("deltas", read="deltas:read", schemes=("delta",))
+            """,
+            "hook automl_readers: reader 'deltas' has read='deltas:read', which must be a function",
+        ),
+        (
+            """
+            from automl import Reader, hookimpl
+            @hookimpl
+            def automl_readers():
+                yield Reader("mine", read=print, suffixes=(".mine", ".csv"))
+            """,
+            "'.csv' of reader 'mine' is already read by 'csv'; give it a suffix or a scheme of its own",
+        ),
+        (
+            """
+            from automl import Verb, hookimpl
+            @hookimpl
+            def automl_verbs():
+                yield Verb("fit", print, "my own fit")
+            """,
+            "hook automl_verbs: verb 'fit' is automl's own",
+        ),
+        (
+            """
+            from automl import hookimpl
+            @hookimpl
+            def automl_conf():
+                return "/no/such/folder"
+            """,
+            "hook automl_conf gave /no/such/folder, which is no folder",
+        ),
+        (
+            """
+            from automl import Family, hookimpl
+            @hookimpl
+            def automl_families():
+                yield Family("fine", "x:Y", {"binry"})
+            """,
+            "hook automl_families: family 'fine': tasks has the unknown 'binry'; did you mean 'binary'?",
+        ),
+        (
+            """
+            from automl import Family, hookimpl
+            @hookimpl
+            def automl_families():
+                yield Family("fine", "x:Y", can={"wieghts"})
+            """,
+            "can has the unknown 'wieghts'; did you mean 'weights'? Known: weights, validation",
+        ),
+        (
+            """
+            from automl import Family, hookimpl
+            @hookimpl
+            def automl_families():
+                yield Family("fine", "x:Y", requires="torch")
+            """,
+            "requires is the text 'torch'; write requires=['torch']",
+        ),
         (
             """
             from automl import hookimpl
@@ -60,7 +150,7 @@ def test_a_third_party_comes_in_by_the_same_door(install_plugin):
             def automl_famlies():
                 return []
             """,
-            "unknown hook 'automl_famlies'",
+            "unknown hook 'automl_famlies'; did you mean 'automl_families'?",
         ),
         (
             """
@@ -97,8 +187,9 @@ def test_a_broken_plugin_is_reported_and_the_rest_work(install_plugin, source, r
 def test_two_distributions_with_one_plugin_name_are_an_error(install_plugin):
     install_plugin("one", GOOD, "dist_one", "same")
     install_plugin("two", GOOD, "dist_two", "same")
-    with pytest.raises(ConfigError, match=r"dist_one and dist_two|dist_two and dist_one"):
+    with pytest.raises(ConfigError, match=r"(dist_one and dist_two|dist_two and dist_one).*plugins\.deny=\[same\]"):
         loaded()
+    assert loaded(deny=("same",)).plugins["same"].state == "denied"
 
 
 def test_allow_deny_autoload_and_the_environment_choose(monkeypatch):
@@ -112,6 +203,22 @@ def test_allow_deny_autoload_and_the_environment_choose(monkeypatch):
     monkeypatch.setenv("AUTOML_PLUGINS", "")
     assert not loaded().families
     assert loaded().metrics, "the core's own are always there"
+
+
+def test_the_list_shows_the_plugins_as_a_config_has_them(automl):
+    shown = automl("plugins", "plugins.deny=[boosting]").splitlines()
+    (line,) = [line for line in shown if line.startswith("boosting")]
+    assert "denied" in line
+    assert line.endswith("in plugins.deny")
+    automl("plugins", "boosting", code=2)
+    assert "'boosting' does not say which plugins to load; plugins.deny=[NAME] does" in automl.err
+
+
+def test_the_verbs_that_plugins_may_not_have_are_those_of_the_command_line():
+    from automl.cli import VERBS
+    from automl.faces import OWN_VERBS
+
+    assert set(OWN_VERBS) == VERBS.keys()
 
 
 def test_allowing_a_plugin_that_is_not_installed_names_the_nearest():
@@ -129,12 +236,18 @@ def test_a_listener_that_raises_is_named_and_the_others_hear(install_plugin):
         def automl_run_finished(run):
             heard.append(run)
             raise ValueError("no tracker")
+        @hookimpl
+        def automl_run_started(run):
+            raise SystemExit("no line")
         """,
     )
     registry = loaded()
     assert registry.emit("run_finished", run="a run") == [
-        "plugin 'noisy', hook automl_run_finished: ValueError: no tracker"
+        "plugin 'noisy', hook automl_run_finished: ValueError: no tracker; the run goes on; mend it, or leave it out "
+        "by plugins.deny=[noisy]"
     ]
+    assert registry.plugins["noisy"].adds == ["listener run_started", "listener run_finished"]
+    assert "SystemExit: no line" in registry.emit("run_started", run="a run")[0]
     assert sys.modules["noisy"].heard == ["a run"]
 
 
@@ -162,7 +275,7 @@ def test_a_family_that_lacks_its_library_says_what_to_install(install_plugin):
     )
     registry = loaded()
     assert "gpu_thing" not in {f.name for f in registry.select(None, "binary")}
-    with pytest.raises(ConfigError, match=r"needs no_such_library.*pip install"):
+    with pytest.raises(ConfigError, match=r"needs no_such_library, .*: pip install no_such_library$"):
         registry.select(["gpu_thing"], "binary")
 
 
