@@ -26,7 +26,16 @@ WARM, REPEATS = 3, 6
 """Fits before memory is measured, and fits between the two measurements."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate")
+_CHANGES = {
+    "os.rename": ((0, 2), (1, 3)),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+}
+"""Event -> where among its arguments the changed paths are, each with the descriptor of the folder it starts from."""
+
 TEMPORARY = Path(tempfile.gettempdir())
 _LOCAL = (None, "", "localhost", "127.0.0.1", "::1", b"localhost")
 
@@ -45,8 +54,11 @@ class Watch:
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.phase:
             return
-        if event in _CHANGES or (event == "open" and isinstance(args[2], int) and args[2] & _WRITING):
+        if event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
             self._wrote(args[0])
+        elif event in _CHANGES:
+            for path, folder in _CHANGES[event]:
+                self._wrote(args[path], -1 if folder is None else args[folder])
         elif event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in _LOCAL:
             self.network.append(f"{self.phase} connects to {args[1][0]}:{args[1][1]}")
         elif event == "socket.getaddrinfo" and args[0] not in _LOCAL:
@@ -54,10 +66,16 @@ class Watch:
         elif event == "pickle.find_class" and self.phase == "load":
             self.pickles.append(f"{args[0]}.{args[1]}")
 
-    def _wrote(self, path: Any) -> None:
+    def _wrote(self, path: Any, folder: int = -1) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
             return
-        place = os.path.abspath(os.fsdecode(path))
+        place = os.fsdecode(path)
+        if folder >= 0:
+            try:
+                place = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), place)
+            except OSError:  # no Linux: nobody can tell where it is
+                return
+        place = os.path.abspath(place)
         if not place.startswith(("/dev/", "/proc/")) and not any(
             place == inside or place.startswith(inside + os.sep) for inside in self._allowed
         ):

@@ -6,6 +6,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -171,6 +172,24 @@ class WritesAfar(Sound):
         return super().fit(X, y)
 
 
+class MovesAfar(Sound):
+    def fit(self, X, y):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "part.json").write_text("{}")
+            Path(folder, "part.json").rename(Path(os.environ["BROKEN_AFAR"], "moved.json"))
+        return super().fit(X, y)
+
+
+class TidiesUp(Sound):
+    """Works in a temporary folder, and leaves nothing."""
+
+    def fit(self, X, y):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "inner").mkdir()
+            Path(folder, "inner", "scratch.json").write_text("{}")
+        return super().fit(X, y)
+
+
 class PhonesHome(Sound):
     def fit(self, X, y):
         with socket.socket() as phone, suppress(OSError):
@@ -261,6 +280,7 @@ FAMILIES = [
     ("saved", family(Rounds), "in a fresh process, it predicts differently"),
     ("writes", family(LeavesLog), "leaves training_info.log in the working"),
     ("writes", family(WritesAfar), "fit writes .*cache.json"),
+    ("writes", family(MovesAfar), "fit writes .*moved.json"),
     ("writes", family(PhonesHome), "fit connects to 192.0.2.1:80"),
     ("writes", family(Dies), "in a fresh process it broke: exit code 7"),
     ("memory", family(Hoards), "each fit of 400 rows leaves 8.0 MB behind"),

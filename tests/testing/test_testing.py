@@ -36,6 +36,11 @@ def test_a_sound_family_passes():
     check_family(family(broken.Sound, tasks={"binary", "multiclass"}))
 
 
+def test_a_temporary_folder_that_is_taken_away_is_no_writing():
+    (check,) = [check for check in family_checks(family(broken.TidiesUp)) if check.name == "writes"]
+    check()
+
+
 def fails(checks, name, told):
     (check,) = [check for check in checks if check.name == name]
     with pytest.raises(AssertionError, match=told) as failed:
