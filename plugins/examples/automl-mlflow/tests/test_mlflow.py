@@ -128,7 +128,7 @@ def test_a_server_that_is_down_does_not_stop_the_run(tmp_path, monkeypatch):
     (note,) = troubles(run)
     assert note.startswith("plugin 'mlflow', hook automl_")
     assert f"RuntimeError: MLFLOW_TRACKING_URI=http://127.0.0.1:{port}: " in note
-    assert note.endswith("this run is tracked no further")
+    assert "this run is tracked no further; the run goes on" in note
     assert time.perf_counter() - start < 20
 
 
@@ -141,7 +141,7 @@ def test_a_server_that_never_answers_costs_seconds_not_minutes(tmp_path, monkeyp
         start = time.perf_counter()
         run = fit(tmp_path / "run")
     assert run.status == "finished"
-    assert troubles(run)[0].endswith("this run is tracked no further")
+    assert "this run is tracked no further; the run goes on" in troubles(run)[0]
     assert time.perf_counter() - start < 30
 
 
