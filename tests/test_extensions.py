@@ -172,7 +172,7 @@ def test_unknown_verbs_and_exporters_name_those_there_are(extended, tmp_path, au
     automl("cuont", code=2)
     assert "did you mean 'count'?" in automl.err
     automl("export", tmp_path, "-o", tmp_path / "x.onnx", code=2)
-    assert "no exporter writes it; Known: zip (.zip), members (.csv)" in automl.err
+    assert "no exporter writes it; Known: zip (.zip), members (.csv), card (.md)" in automl.err
     (tmp_path / "x.zip").write_text("")
     automl("export", tmp_path, "-o", tmp_path / "x.zip", code=5)
 
@@ -272,6 +272,25 @@ def test_an_archive_is_the_same_bytes_each_time_and_loads(model, tmp_path):
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     X = np.arange(6.0).reshape(3, 2)
     assert (load(tmp_path / "a.zip").predict(X) == predictor.predict(X)).all()
+
+
+def test_a_model_card_says_what_a_predictor_is(tmp_path, automl):
+    table = tmp_path / "shop.csv"
+    days = [f"2024-01-{day:02}" for day in range(1, 31)]
+    rows = [f"{i * 7 % 11 + 0.5},{day},{'a|b' if i % 3 else 'c'},{'yes' if i % 2 else 'no'}" for i, day in enumerate(days)]
+    table.write_text("\n".join(["size,day,shop,bought", *rows]))
+    said = ["budget.trials=1", "executor=inprocess"]
+    AutoML(families=["logistic"], output_dir=tmp_path / "run", overrides=said).fit(table, target="bought")
+    automl("export", tmp_path / "run", "-o", tmp_path / "card.md")
+    card = (tmp_path / "card.md").read_text()
+    assert card.startswith("# bought\n\nA binary predictor, made by automl at 20")
+    assert "Classes: no, yes." in card
+    assert "It learned from 30 rows, with seed 0." in card
+    assert "| size | numeric | 0.5 to 10.5 | 0 |  |" in card
+    assert "| day | datetime | 2024-01-01" in card
+    assert "| shop | category | 2 different | 0 |  |" in card
+    assert "| logistic | " in card
+    assert "| scikit-learn | " in card
 
 
 def test_a_foreign_or_changed_archive_is_refused(model, tmp_path):

@@ -1,10 +1,15 @@
-"""The report on a run: one page of HTML, of the sections that this plugin and others give."""
+"""The report on a run, one page of HTML of the sections that this plugin and others give; a predictor's model card."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from automl import Section, Verb, hookimpl
+from automl import Exporter, Section, Verb, hookimpl
+
+if TYPE_CHECKING:
+    from automl import Predictor
 
 automl_api = 1
 
@@ -19,6 +24,18 @@ def automl_verbs() -> Iterable[Verb]:
         return main(words)
 
     yield Verb("report", report, "a page on a run: what was asked, what came of it, and why")
+
+
+@hookimpl
+def automl_exporters() -> Iterable[Exporter]:
+    """`automl export MODEL -o CARD.md`."""
+
+    def card(predictor: Predictor, path: Path) -> None:
+        from automl_report.card import write
+
+        write(predictor, path)
+
+    yield Exporter("card", card, ".md", "a model card: columns, score, members and versions")
 
 
 @hookimpl
