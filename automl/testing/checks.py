@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from automl.errors import AutoMLError
+from automl.errors import AutoMLError, ContractError
 
 _HERE = Path(__file__).parent
 
@@ -50,6 +50,8 @@ class Check:
                 self.look()
         except Broken as broken:
             seen, mend = broken.seen, broken.mend or self.mend
+        except ContractError as error:  # there is no estimator to look at
+            seen, mend = told(error), "do what this says; until then no check can look at more"
         except Exception as error:  # a plugin is somebody else's code
             seen, mend = f"{told(error)}{_place(error)}", self.mend
         else:

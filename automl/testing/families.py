@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from automl.config import FamilyConf
+from automl.errors import ContractError
 from automl.family import Family
 from automl.space import suggest
 from automl.testing.capabilities import CAPABLE
@@ -152,6 +153,8 @@ def fits(subject: Subject) -> None:
         try:
             model = subject.fit(kind)
             subject.predict(kind, model, subject.rows(kind)[2])
+        except ContractError:
+            raise
         except Exception as error:
             raise Broken(f"{kind}: {told(error)}") from error
         subject.keep(kind, model)

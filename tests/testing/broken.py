@@ -42,6 +42,10 @@ class Sound(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
+class NoFit:
+    """No estimator at all."""
+
+
 class SetsInInit(Sound):
     def __init__(self, C=1.0, random_state=None):
         self.C = C
@@ -263,6 +267,8 @@ def family(estimator, **said):
 
 FAMILIES = [
     ("requires", family(Sound, requires=("no_such_library",)), "needs no_such_library"),
+    ("estimator", family(NoFit), "its estimator broken:NoFit has no fit; an estimator has fit, predict and"),
+    ("fits", family(NoFit), "has no fit.*\n  mend: do what this says"),
     ("estimator", family(SetsInInit), "check_no_attributes_set_in_init"),
     ("estimator", family(ChangesInput), "fit changes the X"),
     ("fits", family(TakesNoText), "binary: ValueError: labels must be text"),
