@@ -359,4 +359,4 @@ def test_doctor_says_what_there_is_and_what_is_lacking(automl, install_plugin, m
         assert re.search(f"^{line}", said, re.MULTILINE), line
     assert re.search(r"^versions +python 3\.\d+", said, re.MULTILINE)
     assert "boosting: lacks lightgbm: pip install 'automl[boosting]'" in said
-    assert re.search(r"^failed +zz_broken \(RuntimeError: boom\)", said, re.MULTILINE)
+    assert re.search(r"^failed +zz_broken \(zz_broken cannot be imported: RuntimeError: boom; ", said, re.MULTILINE)
