@@ -277,7 +277,9 @@ def test_an_archive_is_the_same_bytes_each_time_and_loads(model, tmp_path):
 def test_a_model_card_says_what_a_predictor_is(tmp_path, automl):
     table = tmp_path / "shop.csv"
     days = [f"2024-01-{day:02}" for day in range(1, 31)]
-    rows = [f"{i * 7 % 11 + 0.5},{day},{'a|b' if i % 3 else 'c'},{'yes' if i % 2 else 'no'}" for i, day in enumerate(days)]
+    rows = [
+        f"{i * 7 % 11 + 0.5},{day},{'a|b' if i % 3 else 'c'},{'yes' if i % 2 else 'no'}" for i, day in enumerate(days)
+    ]
     table.write_text("\n".join(["size,day,shop,bought", *rows]))
     said = ["budget.trials=1", "executor=inprocess"]
     AutoML(families=["logistic"], output_dir=tmp_path / "run", overrides=said).fit(table, target="bought")
