@@ -28,8 +28,9 @@ CAPABILITIES = {
 }
 
 
-FACTS = ("rows", "columns", "cells", "classes", "gpus")
-"""What a `when` may bound: of the table, its cells being rows x columns x outputs; and the GPUs that can be seen."""
+FACTS = ("rows", "columns", "cells", "classes", "target_low", "target_skew", "gpus")
+"""What a `when` may bound: of the table, its cells being rows x columns x outputs; the lowest value of a regression's
+target, and its skewness (0 of classes); and the GPUs that can be seen."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,8 @@ class FamilySpec:
         """
         fitting = []
         for i, entry in enumerate(self.portfolio):
-            params = {key: value for key, value in entry.items() if key != "when"}
             if not _unmet(entry.get("when", {}), facts, f"family.{name}.portfolio[{i}].when"):
-                fitting.append(params)
+                fitting.append(entry)
         return replace(self, portfolio=tuple(fitting)), _unmet(self.when, facts, f"family.{name}.when")
 
     @cached_property
@@ -188,7 +188,8 @@ class FamilySpec:
         """The portfolio as complete parameter sets, kept inside the space, without repeats."""
         complete: list[dict[str, Any]] = []
         for entry in self.portfolio or ({},):
-            params = clip(self.space, {**self.params, **entry})
+            said = {key: value for key, value in entry.items() if key != "when"}
+            params = clip(self.space, {**self.params, **said})
             if params not in complete:
                 complete.append(params)
         return tuple(complete)
@@ -238,8 +239,12 @@ def _unmet(conditions: Mapping[str, float], facts: Mapping[str, float], where: s
             raise ConfigError(f"{where}.{key}: no such condition{nearest(key, known)} Known: {', '.join(known)}")
         has = facts[fact]
         if has < bound if side == "min" else has > bound:
-            return f"{has:,.0f} {fact}, and {where}.{key} is {bound:,.0f}"
+            return f"{_shown(has)} {fact}, and {where}.{key} is {_shown(bound)}"
     return ""
+
+
+def _shown(number: float) -> str:
+    return f"{number:,.0f}" if number == round(number) else f"{number:,.3g}"
 
 
 def _kinds(places: Mapping[str, str]) -> frozenset[str]:

@@ -122,6 +122,8 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         "columns": len(schema.features),
         "cells": typed.height * len(schema.features) * outputs,
         "classes": len(classes),
+        "target_low": 0.0 if classes else float(y.min()),
+        "target_skew": 0.0 if classes else _skewness(y),
         "gpus": gpus(),
     }
     specs = suited(specs, table_facts, baseline, notes)
@@ -201,6 +203,11 @@ def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, st
     time = config.split.column if config.split.kind == "time" else None
     findings = lint(table, name, kind=kind, schema=schema, test=other, time=time, seed=config.seed)
     return findings, {"data": f"{table.height:,} rows x {table.width} columns", "target": f"{name}: {kind}, {why}"}
+
+
+def _skewness(values: np.ndarray) -> float:
+    away = (values - values.mean()) / (values.std() or 1.0)
+    return float((away * away * away).mean())
 
 
 def _source(config: Config, source: Any) -> Any:

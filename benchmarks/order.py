@@ -1,7 +1,7 @@
 """Make the record that the order of the portfolio is learned from, and simulate what the order is worth.
 
 python benchmarks/order.py --work WORK             the simulation, over what portfolio.py has fitted so far
-python benchmarks/order.py --work WORK --write     automl/search/record.json as well
+python benchmarks/order.py --work WORK --write     automl/search/record.json as well; tables that WORK lacks stay in it
 
 The simulation leaves out one table at a time: its order is learned from the others. A clock of one core then pays for
 each entry what it took on that table.
@@ -150,6 +150,23 @@ def record_of(tables: Sequence[Table]) -> dict[str, Any]:
     return {**made, "versions": versions, "entries": list(entries.values()), "tables": said}
 
 
+def merged(said: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """A record, and of an older one the tables that it lacks."""
+    entries = list(said["entries"])
+    number = {key(*entry): i for i, entry in enumerate(entries)}
+    names, tables = {table["name"] for table in said["tables"]}, list(said["tables"])
+    for table in old["tables"]:
+        if table["name"] in names:
+            continue
+        for entry in (old["entries"][i] for i in table["entries"]):
+            if key(*entry) not in number:
+                number[key(*entry)] = len(entries)
+                entries.append(entry)
+        kept = [number[key(*old["entries"][i])] for i in table["entries"]]
+        tables.append({**table, "entries": kept})
+    return {**said, "entries": entries, "tables": sorted(tables, key=lambda table: table["name"])}
+
+
 def _short(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
@@ -257,7 +274,7 @@ def main() -> None:
         print()
     worth(tables)
     if args.write:
-        write(record_of(tables), RECORD)
+        write(merged(record_of(tables), json.loads(RECORD.read_text(encoding="utf-8"))), RECORD)
         print(f"written: {RECORD} ({RECORD.stat().st_size / 1e3:.0f} kB)")
 
 

@@ -1,5 +1,7 @@
 """A plugin that breaks the contract is left out, with its name and what to mend, and the run goes on."""
 
+import numpy as np
+import polars as pl
 import pytest
 
 from automl import load
@@ -155,3 +157,13 @@ def test_the_first_party_estimators_are_sound():
     for family in installed().families.values():
         for kind in () if family.missing else family.tasks:
             family.load(kind)
+
+
+@pytest.mark.parametrize(("target", "suits"), [("few", True), ("below", False), ("even", False)])
+def test_an_entry_may_be_for_targets_that_are_skewed_and_never_below_zero(target, suits):
+    rng = np.random.default_rng(0)
+    few = rng.exponential(size=60)
+    table = pl.DataFrame({"x": rng.normal(size=60), "few": few, "below": few - 0.1, "even": rng.random(60)})
+    entry = "family.ridge.portfolio=[{alpha: 2.0}, {alpha: 3.0, when: {min_target_low: 0, min_target_skew: 0.5}}]"
+    planned = plan(compose([f"target={target}", "families=[ridge]", entry]), table)
+    assert len(planned.families["ridge"].portfolio) == 1 + suits

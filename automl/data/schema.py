@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -267,28 +268,36 @@ class _Plan:
 
 
 class _Twins:
-    """Columns that say the same as an earlier one: found by their figures, then compared cell by cell."""
+    """Columns that say the same as an earlier one: found by their figures and a digest, then compared cell by cell."""
 
     def __init__(self, table: pl.DataFrame, missing: Missing) -> None:
         self.table, self.missing = table, missing
-        self.seen: dict[Any, list[Column]] = {}
+        self.first: dict[Any, Column] = {}  # by their figures: of most columns nothing else is ever asked
+        self.alike: dict[Any, list[Column]] = {}  # by figures and digest
 
     def mark(self, column: Column) -> Column:
         """The column, ignored if it repeats an earlier feature."""
         if column.role not in DTYPES:
             return column
         figures = (column.dtype, column.unique, column.missing, column.low, column.high)
-        same = self.seen.setdefault(figures, [])
+        first = self.first.setdefault(figures, column)
+        if first is column:
+            return column
+        if (figures,) not in self.alike:
+            self.alike[figures,] = []
+            self.alike[figures, self._digest(first)] = [first]
+        same = self.alike.setdefault((figures, self._digest(column)), [])
         for earlier in same:
-            if self._head(earlier, 64).equals(self._head(column, 64)) and self._head(earlier).equals(
-                self._head(column)
-            ):
+            if self._cells(earlier).equals(self._cells(column)):
                 return Column(**{**asdict(column), "role": "ignored", "why": f"same as {earlier.name}"})
         same.append(column)
         return column
 
-    def _head(self, column: Column, rows: int | None = None) -> pl.Series:
-        series = self.table[column.name] if rows is None else self.table[column.name].head(rows)
+    def _digest(self, column: Column) -> bytes:
+        return hashlib.blake2b(self._cells(column).hash().to_numpy().tobytes(), digest_size=16).digest()
+
+    def _cells(self, column: Column) -> pl.Series:
+        series = self.table[column.name]
         return evaluate(series, cells.convert(column.name, series.dtype, column.dtype, self.missing, column.format))
 
 

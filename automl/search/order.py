@@ -123,6 +123,15 @@ class Record:
         near = np.exp(-distance / (2 * _WIDTH**2))
         return np.asarray((1 - _ANY) * near / near.sum() + _ANY / len(near))
 
+    def telling(self, facts: Facts, weights: np.ndarray) -> np.ndarray:
+        """How much each table tells of each entry, (T, E), summing to 1 for an entry.
+
+        A table of the same kind on which an entry was not tried, for its `when` left it out, says nothing of it.
+        """
+        same = np.array([table.kind == facts.kind for table in self.tables])
+        told = weights[:, None] * (np.isfinite(self.costs) | ~same[:, None])
+        return told / np.maximum(told.sum(axis=0), 1e-300)
+
     def seconds(self, facts: Facts, weights: np.ndarray) -> np.ndarray:
         """What each entry is expected to take, (E,): the geometric mean over tables, carried over to these cells.
 
@@ -159,7 +168,8 @@ def learned(candidates: Sequence[Candidate], facts: Facts, record: Record | None
     places = [i for i, name in enumerate(names) if name in record.entries]
     chosen = [record.entries[names[i]] for i in places]
     weights = record.weights(facts)
-    ranks = greedy(record.losses[:, chosen][:, :, chosen], weights, record.seconds(facts, weights)[chosen])
+    telling, seconds = record.telling(facts, weights)[:, chosen], record.seconds(facts, weights)[chosen]
+    ranks = greedy(record.losses[:, chosen][:, :, chosen], telling, seconds)
     ordered = list(candidates)
     for place, rank in zip(places, ranks, strict=True):
         ordered[place] = candidates[places[rank]]
@@ -173,7 +183,7 @@ def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, quick: 
 
     Parameters
     ----------
-    losses : (T, n, n), see `Record`; weights : (T,); seconds : (n,).
+    losses : (T, n, n), see `Record`; weights : (T, n), how much each table tells of each entry; seconds : (n,).
     quick : how many, to begin with, are chosen with more regard to their seconds.
     """
     n = losses.shape[1]
@@ -181,7 +191,7 @@ def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, quick: 
     order: list[int] = []
     lowest, reach = np.ones(len(losses)), alone.copy()  # the best so far, and with each further entry
     while len(order) < n:
-        gain = weights @ np.maximum(0.0, lowest[:, None] - reach)
+        gain = (weights * np.maximum(0.0, lowest[:, None] - reach)).sum(axis=0)
         gain[order] = -1.0
         if gain.max() < _LEAST and (lowest < 1).any():
             lowest, reach = np.ones(len(losses)), alone.copy()

@@ -23,7 +23,7 @@ from automl.config import FamilyConf
 from automl.data.problem import Problem
 from automl.data.views import View
 from automl.execute.trial import extras
-from automl.family import TABULAR, Family, FamilySpec, predict
+from automl.family import FACTS, TABULAR, Family, FamilySpec, predict
 from automl.plugins import Registry, installed
 from automl.space import parse
 from automl.testing.checks import Broken, told
@@ -33,7 +33,7 @@ ROUNDS = ("n_estimators", "max_iter", "epochs", "max_epochs", "n_epochs", "itera
 """Parameters that say how long a fit goes on; checks keep them low, as scikit-learn does in its own."""
 
 _KINDS = ("binary", "multiclass", "regression")
-_FACTS = {"rows": 180.0, "columns": 7.0, "cells": 1260.0, "classes": 2.0}
+_FACTS = {**dict.fromkeys(FACTS, 0.0), "rows": 180.0, "columns": 7.0, "cells": 1260.0, "classes": 2.0}
 _DEADLINE = 60.0  # as in a run, and far away
 _CHILD_SECONDS = 300
 

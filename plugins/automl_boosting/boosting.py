@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from automl_boosting.stopper import Stopper
 from automl_boosting.target import Labels, Loss, Quantity, Rows
 
-_CONTEXT = ("n_estimators", "metric", "random_state", "n_jobs")
+_CONTEXT = ("n_estimators", "loss", "metric", "random_state", "n_jobs")
 _FEW = 256  # rows whose prediction is not worth a second thread
 _SHARE = 50_000  # cells of X that make a thread worth while in training; fewer are waits for one another
 _FILE = "boosting.json"
@@ -28,7 +28,9 @@ class Boosting(BaseEstimator):
     """A booster on its library's native interface.
 
     Its constructor's parameters have the library's own names; None stands for what `tuned` says for the kind of task.
-    A library adds `_train`, `_raw`, `_write` and `_read`.
+    But `loss` is ours: of a regression whose metric is a squared error, ``squared``, or ``poisson`` or ``tweedie``
+    where no target is below zero. Elsewhere it says nothing, and the metric says what is minimised. A library adds
+    `_train`, `_raw`, `_write` and `_read`.
 
     Attributes
     ----------
@@ -37,6 +39,7 @@ class Boosting(BaseEstimator):
 
     tuned: ClassVar[Mapping[str, Any]] = {}
     n_estimators: int
+    loss: str | None
     metric: str
     random_state: int | None
     n_jobs: int | None
@@ -209,4 +212,4 @@ class BoostedRegressor(RegressorMixin):
         return values
 
     def _learn_target(self, y: np.ndarray) -> Quantity:
-        return Quantity.learn(np.asarray(y, dtype=np.float64), self.metric)
+        return Quantity.learn(np.asarray(y, dtype=np.float64), self.metric, self.loss)

@@ -37,6 +37,7 @@ class CatBoost(Boosting):
         border_count: int = 254,
         one_hot_max_size: int | None = None,
         max_ctr_complexity: int | None = None,
+        loss: str | None = None,
         metric: str = "",
         random_state: int | None = None,
         n_jobs: int | None = None,
@@ -54,6 +55,7 @@ class CatBoost(Boosting):
         self.border_count = border_count
         self.one_hot_max_size = one_hot_max_size
         self.max_ctr_complexity = max_ctr_complexity
+        self.loss = loss
         self.metric = metric
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -100,7 +102,8 @@ class CatBoost(Boosting):
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
         if isinstance(self, BoostedRegressor):
-            raw: np.ndarray = self.model_.predict(self._pool(X), thread_count=threads)
+            form = "Exponent" if self.target_.loss.grows else "RawFormulaVal"
+            raw: np.ndarray = self.model_.predict(self._pool(X), prediction_type=form, thread_count=threads)
             return raw
         raw = self.model_.predict(self._pool(X), prediction_type="Probability", thread_count=threads)
         return raw
@@ -153,9 +156,12 @@ def _names(levels: int) -> np.ndarray:
 
 def _objective(loss: Loss) -> dict[str, Any]:
     quick = "hints=skip_train~true"  # nobody looks at the loss on the training rows
-    if loss.name == "quantile":
-        name = f"Quantile:alpha={loss.level}"
+    if loss.name == "log":
+        name = "Logloss" if loss.classes == 2 else "MultiClass"
+        classes = {"classes_count": loss.classes} if loss.classes > 2 else {}
+        return {"loss_function": name, "eval_metric": f"{name}:{quick}", **classes}
+    if loss.name in ("quantile", "tweedie"):
+        name = f"Quantile:alpha={loss.level}" if loss.name == "quantile" else "Tweedie:variance_power=1.5"
         return {"loss_function": name, "eval_metric": f"{name};{quick}"}
-    name = {"squared": "RMSE", "absolute": "MAE", "log": "Logloss" if loss.classes == 2 else "MultiClass"}[loss.name]
-    classes = {"classes_count": loss.classes} if loss.classes > 2 else {}
-    return {"loss_function": name, "eval_metric": f"{name}:{quick}", **classes}
+    name = {"squared": "RMSE", "absolute": "MAE", "poisson": "Poisson"}[loss.name]
+    return {"loss_function": name, "eval_metric": f"{name}:{quick}"}

@@ -36,6 +36,7 @@ class LightGBM(Boosting):
         cat_smooth: float = 10.0,
         cat_l2: float = 10.0,
         min_data_per_group: int = 100,
+        loss: str | None = None,
         metric: str = "",
         random_state: int | None = None,
         n_jobs: int | None = None,
@@ -56,6 +57,7 @@ class LightGBM(Boosting):
         self.cat_smooth = cat_smooth
         self.cat_l2 = cat_l2
         self.min_data_per_group = min_data_per_group
+        self.loss = loss
         self.metric = metric
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -124,4 +126,6 @@ def _objective(loss: Loss) -> dict[str, Any]:
         return {"objective": "binary"} if loss.classes == 2 else {"objective": "multiclass", "num_class": loss.classes}
     if loss.name == "quantile":
         return {"objective": "quantile", "alpha": loss.level}
+    if loss.grows:
+        return {"objective": loss.name, "metric": "rmse"}
     return {"objective": {"squared": "regression", "absolute": "regression_l1"}[loss.name]}

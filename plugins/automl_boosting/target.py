@@ -10,14 +10,24 @@ import numpy as np
 
 from automl import DataWarning
 
+POSITIVE = ("poisson", "tweedie")
+"""Losses for a target that is never below zero; they are right about its mean, as the squared error is."""
+
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimised: ``log`` over so many classes, or ``squared``, ``absolute`` or ``quantile`` at a level."""
+    """What is minimised: ``log`` over so many classes; ``squared``, ``absolute`` or ``quantile`` at a level; or the
+    deviance of a ``poisson`` or ``tweedie`` distribution (of power 1.5), whose trees add up to the answer's logarithm.
+    """
 
     name: str
     classes: int = 0
     level: float = 0.5
+
+    @property
+    def grows(self) -> bool:
+        """Whether the answer is the exponential of what the trees say."""
+        return self.name in POSITIVE
 
     @property
     def kinked(self) -> bool:
@@ -102,8 +112,10 @@ class Quantity:
     floor: float = 0.0
 
     @classmethod
-    def learn(cls, y: np.ndarray, metric: str) -> Self:
+    def learn(cls, y: np.ndarray, metric: str, wanted: str | None = None) -> Self:
         """How to learn `y` (n,) for a metric, by its name.
+
+        A loss of `POSITIVE` that is `wanted` takes the place of the squared error where no target is below zero.
 
         Raises
         ------
@@ -118,6 +130,8 @@ class Quantity:
             loss = Loss("quantile", level=float(level or 0.5))
         else:
             loss = Loss("absolute" if relative or "mae" in name or "absolute" in name else "squared")
+        if wanted in POSITIVE and loss.name == "squared" and not log and y.min() >= 0 and y.any():
+            return cls(Loss(wanted), 0.0, float(y.mean()))
         learned = np.log1p(y) if log else y
         centre, scale = float(learned.mean()), float(learned.std())
         return cls(loss, centre, scale or 1.0, log, relative, 1e-3 * float(np.abs(y).mean()) or 1.0)

@@ -35,6 +35,7 @@ class XGBoost(Boosting):
         gamma: float = 0.0,
         max_bin: int = 256,
         max_cat_to_onehot: int = 4,
+        loss: str | None = None,
         metric: str = "",
         random_state: int | None = None,
         n_jobs: int | None = None,
@@ -54,6 +55,7 @@ class XGBoost(Boosting):
         self.gamma = gamma
         self.max_bin = max_bin
         self.max_cat_to_onehot = max_cat_to_onehot
+        self.loss = loss
         self.metric = metric
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -148,4 +150,5 @@ def _objective(loss: Loss) -> dict[str, Any]:
         return {"objective": "reg:quantileerror", "quantile_alpha": loss.level, "eval_metric": "quantile"}
     if loss.name == "absolute":
         return {"objective": "reg:absoluteerror", "eval_metric": "mae"}
-    return {"objective": "reg:squarederror", "eval_metric": "rmse"}
+    objective = {"poisson": "count:poisson", "tweedie": "reg:tweedie"}.get(loss.name, "reg:squarederror")
+    return {"objective": objective, "eval_metric": "rmse"}

@@ -14,7 +14,7 @@ from automl.data.cells import Missing
 from automl.data.read import automl_readers
 from automl.data.read import read as read_with
 from automl.data.roles import guess
-from automl.data.schema import ROLES, Schema, typed_target
+from automl.data.schema import ROLES, Schema, _Twins, typed_target
 from automl.errors import ConfigError, DataError
 
 READERS = {reader.name: reader for reader in automl_readers()}
@@ -408,3 +408,16 @@ def test_a_very_long_column_of_measurements_is_seen_at_a_glance():
 def test_a_very_long_column_may_yet_be_a_constant_or_an_id():
     assert guess(pl.Series("x", np.full(400_000, 0.5)), Missing.of([])).role == "constant"
     assert guess(pl.Series("x", np.arange(400_000, dtype=np.float64)), Missing.of([])).role == "id"
+
+
+def test_columns_of_the_same_figures_are_compared_by_a_digest_not_each_with_each(monkeypatch):
+    rng = np.random.default_rng(0)
+    levels = [f"level {i}" for i in range(5)]
+    columns = {f"c{i}": rng.permutation(levels * 8) for i in range(120)}
+    table = pl.DataFrame({**columns, "twin": columns["c7"]})
+    looked = []
+    cells = _Twins._cells
+    monkeypatch.setattr(_Twins, "_cells", lambda self, column: looked.append(column.name) or cells(self, column))
+    schema = Schema.infer(table, roles={}, drop=[], missing=[])
+    assert [(c.name, c.why) for c in schema.columns if c.role == "ignored"] == [("twin", "same as c7")]
+    assert len(looked) <= table.width + 2

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 import automl_boosting
 from automl import DataWarning
+from automl.family import FACTS
 from automl_boosting.stopper import Stopper
 
 FAMILIES = {family.name: family for family in automl_boosting.automl_families()}
@@ -55,9 +56,10 @@ def test_the_tuned_defaults_learn(name, kind, tables):
 def test_every_candidate_learns_and_is_inside_the_space(name, kind, tables):
     X, X_test, y, y_test = tables[kind]
     spec = spec_of(automl_boosting, FAMILIES[name])
+    spec, _ = spec.suited(name, {**dict.fromkeys(FACTS, 0.0), "target_skew": 1.0})
     assert len(spec.candidates) == len(spec.portfolio)
     for said, params in zip(spec.portfolio, spec.candidates, strict=True):
-        assert said.items() <= params.items()
+        assert {key: value for key, value in said.items() if key != "when"}.items() <= params.items()
         fast = {"n_estimators": 40, "learning_rate": 0.1}
         model = FAMILIES[name].build(kind, {**params, **fast}, random_state=0, n_jobs=2).fit(X, y)
         score = metrics.r2_score if kind == "regression" else metrics.accuracy_score
@@ -288,3 +290,33 @@ def worst_step(model, rows, column, way):
     swept[:, column] = np.tile(np.linspace(-3, 3, 50), len(rows))
     answers = answer(model, swept)
     return (way * np.diff((answers[:, 1] if answers.ndim == 2 else answers).reshape(-1, 50), axis=1)).min()
+
+
+@each
+@pytest.mark.parametrize("loss", ["poisson", "tweedie"])
+def test_a_skewed_target_is_learned_through_its_logarithm(name, loss, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 6)).astype(np.float32)
+    mean = 1000 * np.exp(0.6 * X.sum(axis=1))
+    y = mean * rng.gamma(20.0, 1 / 20, 900)
+    y[:5] = 0.0
+    rest = {"metric": "rmse", "learning_rate": 0.05, "n_estimators": 300}
+    rest |= {"leaf_estimation_iterations": 1, "l2_leaf_reg": 1.0} if name == "catboost" else {}
+    train, held = (X[:600], y[:600]), (X[600:750], y[600:750])
+    plain, grown = (build(name, "regression", loss=w, **rest).fit(*train, validation=held) for w in ("squared", loss))
+    errors = [np.abs(model.predict(X[750:]) / mean[750:] - 1).mean() for model in (plain, grown)]
+    assert errors[1] < 0.9 * errors[0]
+    assert (grown.predict(X) > 0).all()
+    assert abs(grown.predict(X[:600]).mean() / y[:600].mean() - 1) < 0.1, "right about the mean"
+    check_travels(tmp_path, (grown, X))
+
+
+@each
+@pytest.mark.parametrize(("metric", "lowest"), [("rmse", -1.0), ("mae", 0.0), ("rmsle", 0.0)])
+def test_the_loss_says_nothing_where_the_metric_or_the_target_has_another(name, metric, lowest):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)).astype(np.float32)
+    y = np.maximum(X[:, 0], lowest)
+    y[0] = lowest
+    said = [build(name, "regression", metric=metric, loss=loss).fit(X, y).predict(X) for loss in (None, "poisson")]
+    assert (said[0] == said[1]).all()

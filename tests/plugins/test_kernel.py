@@ -5,11 +5,12 @@ import threading
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
+from sklearn.svm import SVC, SVR
 
 from automl.artifact import load_model, save_model
 from automl.plugins import installed
 from automl_kernel.neighbors import NeighborsClassifier
-from automl_kernel.svm import SVMClassifier, SVMRegressor
+from automl_kernel.svm import Machines, SVMClassifier, SVMRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 4)).astype(np.float32)
@@ -34,6 +35,20 @@ def test_a_class_that_only_validation_has_and_perfect_separation_are_survived():
     apart = np.where(X[:, :1] > 0, 10, -10) * np.ones((1, 4), np.float32)
     model = SVMClassifier().fit(apart, X[:, 0] > 0, validation=(apart, X[:, 0] > 0))
     assert np.isfinite(model.predict_proba(apart)).all()
+
+
+@pytest.mark.parametrize("y", [BINARY, RING, np.arange(400) % 5])
+def test_the_machines_say_what_libsvm_says(y):
+    fitted = SVC(gamma=0.3, decision_function_shape="ovo").fit(X, y)
+    said = Machines.of(fitted, 0.3)(X)
+    np.testing.assert_allclose(said, fitted.decision_function(X).reshape(len(X), -1), atol=1e-4)
+    wide = SVR(gamma=0.3).fit(X, y)
+    np.testing.assert_allclose(Machines.of(wide, 0.3)(X)[:, 0], wide.predict(X), atol=1e-4)
+
+
+def test_a_machine_without_any_support_vector_answers():
+    model = SVMRegressor(epsilon=100.0).fit(X, VALUES)
+    assert np.isfinite(model.predict(X)).all()
 
 
 def test_weights_count():

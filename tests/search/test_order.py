@@ -88,23 +88,32 @@ def test_candidates_keep_their_rows_and_none_is_lost(record):
     assert learned([], FACTS, record) == []
 
 
+def test_what_its_condition_kept_from_a_table_is_not_taken_to_be_useless_there(record):
+    alike = replace(record, tables=(FACTS, replace(FACTS, rows=1001)))
+    asked = [Candidate("line", {"C": 1.0}), Candidate("tree", {"depth": 9}), Candidate("tree", {"depth": 3})]
+    assert names(learned(asked, FACTS, alike))[0] == "tree 3"
+    rarely = replace(alike, losses=alike.losses.copy(), costs=alike.costs.copy())
+    rarely.losses[0, 2, 2] = 0.05  # best by far, on the only table where it was tried
+    assert names(learned(asked, FACTS, rarely))[0] == "tree 9"
+
+
 def test_what_complements_comes_before_what_is_better_alone():
     #                 first        its twin           another
     alone = np.array([[[0.10, 0.10, 0.05], [0.10, 0.11, 0.06], [0.05, 0.06, 0.30]]])
-    assert greedy(alone, np.ones(1), np.ones(3)) == [0, 2, 1]
+    assert greedy(alone, np.ones((1, 1)), np.ones(3)) == [0, 2, 1]
 
 
 def test_the_gain_is_weighed_against_the_seconds():
     alone = np.array([[[0.1, 0.1], [0.1, 0.4]]])
-    assert greedy(alone, np.ones(1), np.array([100.0, 1.0]), quick=0) == [1, 0]
-    assert greedy(alone, np.ones(1), np.array([2.0, 1.0]), quick=0) == [0, 1]
+    assert greedy(alone, np.ones((1, 1)), np.array([100.0, 1.0]), quick=0) == [1, 0]
+    assert greedy(alone, np.ones((1, 1)), np.array([2.0, 1.0]), quick=0) == [0, 1]
 
 
 def test_the_first_are_quick():
     losses = np.array([[[0.1, 0.1, 0.1], [0.1, 0.4, 0.2], [0.1, 0.2, 0.4]]])
     seconds = np.array([2.0, 1.0, 1.5])
-    assert greedy(losses, np.ones(1), seconds, quick=0)[0] == 0
-    assert greedy(losses, np.ones(1), seconds) == [1, 2, 0]
+    assert greedy(losses, np.ones((1, 1)), seconds, quick=0)[0] == 0
+    assert greedy(losses, np.ones((1, 1)), seconds) == [1, 2, 0]
 
 
 def test_those_that_gain_nothing_are_ordered_among_themselves():
@@ -112,7 +121,7 @@ def test_those_that_gain_nothing_are_ordered_among_themselves():
     losses[0, 0] = losses[0, :, 0] = 0.1
     for i, loss in enumerate([0.1, 0.8, 0.3, 1.0]):
         losses[0, i, i] = loss
-    assert greedy(losses, np.ones(1), np.ones(4)) == [0, 2, 1, 3]
+    assert greedy(losses, np.ones((1, 1)), np.ones(4)) == [0, 2, 1, 3]
 
 
 def test_what_an_entry_is_expected_to_take_grows_with_the_table(record):
