@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from automl.data.read import Reader
-    from automl.data.split import Fold, SplitKind
-    from automl.data.views import View, ViewKind
+    from automl.data.split import Fold, Rows, SplitKind
+    from automl.data.views import Training, View, ViewKind
     from automl.errors import (
         AutoMLError,
         ConfigError,
@@ -41,8 +41,10 @@ _HOME = {
     "Trial": "run",
     "View": "data.views",
     "ViewKind": "data.views",
+    "Training": "data.views",
     "Reader": "data.read",
     "Fold": "data.split",
+    "Rows": "data.split",
     "SplitKind": "data.split",
     "Executor": "execute",
     "ExecutorKind": "execute",
@@ -77,10 +79,12 @@ __all__ = [
     "Predictor",
     "Reader",
     "RefusedError",
+    "Rows",
     "Run",
     "Section",
     "SplitKind",
     "StorageError",
+    "Training",
     "Trial",
     "Verb",
     "View",

@@ -31,7 +31,7 @@ _SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and 
 _FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
 _START = 2.0  # seconds until the first trial
 _SHARE, _SHARE_OF_FEW = 0.6, 1.25  # of the time from there on, for the first candidates of the quicker families
-_FEW_ROWS = 2000
+_FEW_ROWS, _SCARCE_ROWS = 2000, 500  # of scarce rows, those of a holdout say nothing
 _FEWER = (5, 3, 1)  # two would train on half of the rows
 
 
@@ -177,10 +177,10 @@ def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: 
     costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
     a_fold = sum(costs[: (len(costs) + 1) // 2]) / cores()
     few = (rows < _FEW_ROWS) * _FEWER[0]
-    tried = [k for k in (usual, *_FEWER) if k <= usual]
+    tried = [k for k in (usual, *_FEWER) if k <= usual and (k > 1 or rows >= _SCARCE_ROWS)]
     seconds = max(0.0, config.seconds - _START)
     fits = [k for k in tried if k * a_fold <= (_SHARE_OF_FEW if k <= few else _SHARE) * seconds]
-    folds = fits[0] if fits else 1
+    folds = (fits or tried[-1:])[0]
     if folds == usual:
         return said, ""
     return replace(said, folds=folds), f"{usual} folds would take too much of {config.seconds:g} s"

@@ -128,10 +128,8 @@ class Run:
             raise StorageError(
                 f"cannot make the run folder {self.folder}: {error.strerror}; choose another run.dir="
             ) from error
-        import yaml
-
-        _write(self.folder / "config.yaml", yaml.safe_dump(plain(self.config), sort_keys=False, allow_unicode=True))
-        _write(self.folder / "schema.yaml", yaml.safe_dump(self.schema.to_dict(), sort_keys=False, allow_unicode=True))
+        _write(self.folder / "config.yaml", _yaml(plain(self.config)))
+        _write(self.folder / "schema.yaml", _yaml(self.schema.to_dict()))
         with _transaction(self.folder / "trials.sqlite") as store:
             store.execute("create table run (key text primary key, value text)")
             store.execute(
@@ -356,6 +354,13 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _yaml(data: Any) -> str:
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml is quicker, and not everywhere
+    return str(yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True))
 
 
 def _write(file: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from automl.data import cells
@@ -38,6 +39,8 @@ class Guess:
     missing: int = 0
     format: str | None = None
     notes: list[str] = field(default_factory=list)
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         self.dtype = self.dtype or DTYPES.get(self.role, "string")
@@ -53,6 +56,8 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
         return Guess("ignored", f"nothing is learned from {dtype}", notes=[f"ignored, because it holds {dtype}"])
     if isinstance(dtype, pl.Null):
         return Guess("constant", "all missing", missing=len(column))
+    if dtype.is_float() and len(column) < _HEAD and not missing.numbers and (found := _measurements(column)):
+        return found
     into = (
         "string"
         if cells.is_text(dtype)
@@ -82,6 +87,18 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
         found = Guess(into, f"the type is {dtype}")
     found.unique, found.missing = found.unique or len(levels), lost
     return _infinite(column, found)
+
+
+def _measurements(column: pl.Series) -> Guess | None:
+    """A column of few rows, if it plainly holds measurements: of thousands of such columns each must be quick."""
+    values = column.to_numpy()
+    known = values[np.isfinite(values)].astype(np.float64)
+    unique = len(np.unique(known))
+    if unique <= _MANY or (known == np.round(known)).all():
+        return None
+    why, lost = f"the type is {column.dtype}", len(values) - len(known)
+    found = Guess("numeric", why, unique=unique, missing=lost, low=float(known.min()), high=float(known.max()))
+    return _infinite(column, found) if lost else found
 
 
 def _measures(values: pl.Series) -> bool:

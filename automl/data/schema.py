@@ -141,11 +141,13 @@ class Schema:
         plan = self._plan(table)
         few = table.height < _FEW
         typed = (table.select_seq if few else table.select)(plan.expressions)
-        pairs = zip(plan.sources, typed.get_columns(), strict=True)
-        lossy = [name for name, now in pairs if now.null_count() > table.get_column(name).null_count()]
+        made = zip(plan.sources, plan.expressions, typed.get_columns(), strict=True)
+        lossy = {name: how for name, how, now in made if now.null_count() > table.get_column(name).null_count()}
         if not lossy:
             return typed, plan.notes
-        lost = table.select([plan.lost[name] for name in lossy]).row(0)
+        types, missing = table.schema, Missing.of(self.missing)
+        known = {name: cells.known(name, types[name], missing) for name in lossy}
+        lost = table.select([(known[name] & how.is_null()).sum().alias(name) for name, how in lossy.items()]).row(0)
         notes = [
             f"{name}: {count:,} value{'s' * (count > 1)} could not be read as {plan.into[name]} and became missing"
             for name, count in zip(lossy, lost, strict=True)
@@ -155,8 +157,8 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `from_dict` reads back."""
-        data = asdict(self)
-        return {**data, **{key: list(data[key]) for key in ("columns", "missing", "notes")}}
+        columns = [dict(vars(column)) for column in self.columns]  # asdict copies cell by cell, and tables may be wide
+        return {"columns": columns, "rows": self.rows, "missing": list(self.missing), "notes": list(self.notes)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
@@ -181,14 +183,12 @@ class Schema:
     def _new_plan(self, table: pl.DataFrame) -> _Plan:
         source = self._sources(table.columns)
         types, missing = table.schema, Missing.of(self.missing)
-        plan = _Plan([], [], {}, {}, [])
+        plan = _Plan([], [], {}, [])
         for column in self.features:
             name = source[column.name]
-            dtype = types[name]
-            made = cells.convert(name, dtype, column.dtype, missing, column.format)
+            made = cells.convert(name, types[name], column.dtype, missing, column.format)
             plan.expressions.append(made.alias(column.name))
             plan.sources.append(name)
-            plan.lost[name] = (cells.known(name, dtype, missing) & made.is_null()).sum().alias(name)
             plan.into[name] = _NOUNS[column.dtype]
         known = set(source.values()) | {column.name for column in self.columns}
         if extra := [name for name in table.columns if name not in known]:
@@ -258,11 +258,10 @@ _NOUNS = {"float": "a number", "string": "text", "datetime": "a date", "boolean"
 
 @dataclass
 class _Plan:
-    """The expressions that convert tables of one shape, and those that count what a conversion loses."""
+    """The expressions that convert tables of one shape, from which columns, and what is told of it."""
 
     expressions: list[pl.Expr]
     sources: list[str]
-    lost: dict[str, pl.Expr]
     into: dict[str, str]
     notes: list[str]
 
@@ -302,9 +301,9 @@ class _Twins:
 
 
 def _column(series: pl.Series, found: Guess, missing: Missing) -> Column:
-    low: Any = None
-    high: Any = None
-    if found.dtype in ("float", "datetime") and found.role in DTYPES:
+    low: Any = found.low
+    high: Any = found.high
+    if low is None and found.dtype in ("float", "datetime") and found.role in DTYPES:
         values = evaluate(series, cells.convert(series.name, series.dtype, found.dtype, missing, found.format))
         low, high = values.min(), values.max()
         if found.dtype == "datetime":

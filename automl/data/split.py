@@ -182,9 +182,10 @@ def _check(conf: SplitConf, column: np.ndarray | None, kinds: Mapping[str, Split
 
 
 def usual_folds(conf: SplitConf, n: int) -> int | None:
-    """How many folds a table of `n` rows has where the config leaves it open; None if it is no plain k-fold."""
+    """How many folds a table of `n` rows has, repeats counted, where the config leaves it open; None for a holdout."""
     usual = _by_rows(conf, n)
-    return None if conf.kind != "auto" or conf.folds is not None or "repeats" in usual else usual.get("folds")
+    open = conf.kind == "auto" and conf.folds is None and "folds" in usual
+    return usual["folds"] * usual.get("repeats", 1) if open else None
 
 
 def _by_rows(conf: SplitConf, n: int) -> dict[str, int]:

@@ -1,6 +1,7 @@
 import datetime as dt
 import decimal
 import json
+import math
 import time
 
 import numpy as np
@@ -421,3 +422,26 @@ def test_columns_of_the_same_figures_are_compared_by_a_digest_not_each_with_each
     schema = Schema.infer(table, roles={}, drop=[], missing=[])
     assert [(c.name, c.why) for c in schema.columns if c.role == "ignored"] == [("twin", "same as c7")]
     assert len(looked) <= table.width + 2
+
+
+@given(
+    st.lists(st.floats(width=32) | st.sampled_from([None, 0.5, math.inf, -0.0]), min_size=2, max_size=60),
+    st.sampled_from([pl.Float32, pl.Float64]),
+)
+@settings(max_examples=150, deadline=None)
+def test_what_is_seen_at_a_glance_is_what_a_closer_look_says(values, dtype):
+    column = pl.Series("size", [*values, *np.linspace(0.1, 7.3, 25).tolist()], dtype=dtype)
+    quick = guess(column, Missing.of([]))
+    closely = guess(column, Missing.of(["123456.5"]))  # with a number that stands for missing it must look closely
+    assert (quick.role, quick.why, quick.unique, quick.missing, quick.notes) == (
+        closely.role,
+        closely.why,
+        closely.unique,
+        closely.missing,
+        closely.notes,
+    )
+    assert quick.low is not None, "it was at a glance"
+    inferred = [
+        Schema.infer(column.to_frame(), roles={}, drop=[], missing=missing).columns[0] for missing in ([], ["123456.5"])
+    ]
+    assert inferred[0] == inferred[1]

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from automl.compose import compose
 from automl.config import SplitConf
 from automl.data.split import make_split
 from automl.errors import ConfigError, DataError
+from automl.plan import plan
 
 CURVE = compose().split.curve
 
@@ -235,3 +237,12 @@ def test_too_few_groups_or_times_are_named_with_their_count():
         split("time", y, column=np.zeros(20))
     with pytest.raises(DataError, match="holds string values, not times"):
         split("time", y, column=np.array(["1/2/2024", "2/1/2024"] * 10, dtype=object))
+
+
+@pytest.mark.parametrize(("columns", "kind", "folds"), [(4, "repeated", 15), (3000, "kfold", 5), (20000, "kfold", 3)])
+def test_few_rows_are_dealt_once_where_the_time_does_not_carry_all_repeats(columns, kind, folds):
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({f"x{i}": rng.normal(size=80) for i in range(columns)}).with_columns(y=pl.Series([0, 1] * 40))
+    planned = plan(compose(["target=y", "budget=20s"]), table)
+    assert (planned.split.kind, len(planned.split.folds)) == (kind, folds)
+    assert ("would take too much" in planned.split.why) == (folds < 15)
