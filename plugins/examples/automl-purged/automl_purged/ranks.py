@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,12 @@ class Ranks(View):
     """
 
     def __init__(self, known: dict[str, np.ndarray]) -> None:
-        self.known, self.names = known, list(known)
+        self.known = known
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' own."""
+        return list(self.known)
 
     @classmethod
     def fit(cls, rows: Training) -> Self:
@@ -38,7 +43,8 @@ class Ranks(View):
 
     def save(self, folder: Path) -> None:
         """Write the training values as arrays."""
-        np.savez(folder / "ranks.npz", names=np.array(self.names, dtype=str), **_numbered(self.known))
+        arrays: dict[str, Any] = {f"column{i}": values for i, values in enumerate(self.known.values())}
+        np.savez(folder / "ranks.npz", names=np.array(self.names, dtype=str), **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -49,7 +55,3 @@ class Ranks(View):
 
 def _values(table: pl.DataFrame, name: str, missing: float) -> np.ndarray:
     return np.nan_to_num(table[name].cast(pl.Float64).to_numpy(), nan=missing)
-
-
-def _numbered(known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"column{i}": values for i, values in enumerate(known.values())}
