@@ -182,8 +182,8 @@ class FamilyConf:
     when: dict[str, float] = field(
         default_factory=dict,
         metadata={
-            "doc": "for which tables: `min_` and `max_` of rows, columns, cells, classes, target_low, target_skew "
-            "or gpus; a portfolio entry may have its own `when`"
+            "doc": "for which tables: `min_` and `max_` of rows, columns, cells, classes, alike, target_low, "
+            "target_skew or gpus; a portfolio entry and a dimension of the space may have their own `when`"
         },
     )
 

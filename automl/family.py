@@ -14,6 +14,7 @@ import numpy as np
 from automl.errors import ConfigError, ContractError, nearest
 from automl.space import Space, clip
 
+_VIEW = "view"  # the parameter of a candidate that names the view, where the family eats several
 TABULAR = frozenset({"binary", "multiclass", "regression"})
 CAPABILITIES = {
     "weights": "fit takes `sample_weight`, an array (n,)",
@@ -28,9 +29,10 @@ CAPABILITIES = {
 }
 
 
-FACTS = ("rows", "columns", "cells", "classes", "target_low", "target_skew", "gpus")
-"""What a `when` may bound: of the table, its cells being rows x columns x outputs; the lowest value of a regression's
-target, and its skewness (0 of classes); and the GPUs that can be seen."""
+FACTS = ("rows", "columns", "cells", "classes", "alike", "target_low", "target_skew", "gpus")
+"""What a `when` may bound: of the table, its cells being rows x columns x outputs; the share of its features that are
+numbers with ranges alike, as pixels have; the lowest value of a regression's target, and its skewness (0 of classes);
+and the GPUs that can be seen."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ class Family:
     tasks : the task kinds it can learn; by default those of the mapping, or all three tabular ones.
     eats : the view that it is given as X: ``"codes"`` (float32 (n, p), categories as codes, missing as NaN),
         ``"encoded"`` (the same, but categories as numbers that tell of the target, training rows out of fold),
-        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot), ``"frame"`` (a Polars frame of the features),
-        ``"none"`` (float32 (n, 0), for what looks at no feature), or a view that a plugin gives.
+        ``"dense"`` (float32 (n, p), imputed, scaled, one-hot), ``"joint"`` (the same, but all columns on one scale),
+        ``"frame"`` (a Polars frame of the features), ``"none"`` (float32 (n, 0), for what looks at no feature), or a
+        view that a plugin gives. Of several, it is given the one that the parameter ``view`` of a candidate names, or
+        else the first.
     can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
     requires : modules that must be installed; the family is left out, with the reason, where one is missing. They are
         imported before the clock of a fit starts.
@@ -60,7 +64,7 @@ class Family:
     name: str
     estimator: str | Mapping[str, str]
     tasks: frozenset[str] | set[str] = frozenset()
-    eats: str = "dense"
+    eats: str | tuple[str, ...] = "dense"
     can: frozenset[str] | set[str] = frozenset()
     requires: tuple[str, ...] = ()
     plugin: str = field(default="", compare=False)
@@ -80,6 +84,26 @@ class Family:
                     f"family {self.name!r}: {part} has the unknown {unknown[0]!r}{nearest(unknown[0], known) or '.'} "
                     f"Known: {', '.join(known)}"
                 )
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that it may be given; the first one unless a candidate says another."""
+        return (self.eats,) if isinstance(self.eats, str) else tuple(self.eats)
+
+    def view_of(self, params: Mapping[str, Any]) -> str:
+        """The view that a candidate of these parameters is given.
+
+        Raises
+        ------
+        ConfigError : it is none that the family eats.
+        """
+        view = str(params.get(_VIEW, self.views[0])) if len(self.views) > 1 else self.views[0]
+        if view not in self.views:
+            raise ConfigError(
+                f"family.{self.name}: view={view} is none that it eats{nearest(view, self.views)} "
+                f"It eats {', '.join(self.views)}"
+            )
+        return view
 
     @property
     def missing(self) -> list[str]:
@@ -130,6 +154,7 @@ class Family:
             known = self.check(kind, params, f"family.{self.name}.params")
         except ConfigError as error:
             raise error if isinstance(error, ContractError) else ContractError(f"{self._who}: {error}") from error
+        params = {name: value for name, value in params.items() if name != _VIEW or len(self.views) == 1}
         foreign = {name for can, name in (("metric", "metric"), ("gpu", "device")) if can not in self.can}
         wanted = known - params.keys() - foreign
         given = {name: value for name, value in context.items() if name in wanted}
@@ -145,7 +170,7 @@ class Family:
         ConfigError : `params` has one that the estimator has not.
         """
         cls = self.load(kind)
-        known = set(cls().get_params(deep=False))
+        known = set(cls().get_params(deep=False)) | ({_VIEW} if len(self.views) > 1 else set())
         if unknown := [name for name in params if name not in known]:
             raise ConfigError(
                 f"{where}.{unknown[0]}: {cls.__name__} has no such parameter{nearest(unknown[0], known)} "
@@ -159,8 +184,8 @@ class FamilySpec:
     """What a config says of one family: fixed parameters, the space of the others, candidates to try first.
 
     `cost` is the prior of what a fit takes, in seconds for a million cells (rows x columns x outputs) on one core.
-    `when` says for which tables the family races, and a portfolio entry's own `when` for which ones it is tried: bounds
-    `min_X` and `max_X` on what a table has of `FACTS`.
+    `when` says for which tables the family races: bounds `min_X` and `max_X` on what a table has of `FACTS`. The `when`
+    of a portfolio entry, or of a dimension of the space, says for which ones that is tried.
     """
 
     params: Mapping[str, Any]
@@ -171,17 +196,23 @@ class FamilySpec:
     when: Mapping[str, float] = field(default_factory=dict)
 
     def suited(self, name: str, facts: Mapping[str, float]) -> tuple[FamilySpec, str]:
-        """This spec with the portfolio entries that suit a table, and why the family does not suit it, or nothing.
+        """This spec with the entries and dimensions that suit a table, and why the family does not suit it, or nothing.
 
         Raises
         ------
         ConfigError : a condition that is none.
         """
         fitting = []
+        free = {}
+        for param, dimension in self.space.items():
+            of_table = {key: bound for key, bound in dimension.when.items() if _is_condition(key)}
+            if not _unmet(of_table, facts, f"family.{name}.space.{param}.when"):
+                rest = {key: wanted for key, wanted in dimension.when.items() if key not in of_table}
+                free[param] = replace(dimension, when=rest)
         for i, entry in enumerate(self.portfolio):
             if not _unmet(entry.get("when", {}), facts, f"family.{name}.portfolio[{i}].when"):
                 fitting.append(entry)
-        return replace(self, portfolio=tuple(fitting)), _unmet(self.when, facts, f"family.{name}.when")
+        return replace(self, space=free, portfolio=tuple(fitting)), _unmet(self.when, facts, f"family.{name}.when")
 
     @cached_property
     def candidates(self) -> tuple[dict[str, Any], ...]:
@@ -241,6 +272,11 @@ def _unmet(conditions: Mapping[str, float], facts: Mapping[str, float], where: s
         if has < bound if side == "min" else has > bound:
             return f"{_shown(has)} {fact}, and {where}.{key} is {_shown(bound)}"
     return ""
+
+
+def _is_condition(key: str) -> bool:
+    side, _, fact = key.partition("_")
+    return side in ("min", "max") and fact in FACTS
 
 
 def _shown(number: float) -> str:

@@ -133,7 +133,7 @@ def _save(
         folds: list[int | None] = [None] if trial.number in refitted else [*serving_folds(planned.split)]
         for fold in folds:
             name = f"{trial.name}-{'all' if fold is None else fold}"
-            view = problem.view_folder(family.eats, fold, trial.rows)
+            view = problem.view_folder(family.view_of(trial.params), fold, trial.rows)
             _linked(problem.trial_folder(trial.number, fold) / "model", draft / "members" / name)
             members.append(
                 {

@@ -19,7 +19,7 @@ def families(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
             family.plugin,
             registry.plugins[family.plugin].version,
             ", ".join(sorted(family.tasks)),
-            family.eats,
+            ", ".join(family.views),
             ", ".join(sorted(family.can)) or "-",
             f"needs {', '.join(family.missing)}" if family.missing else "ready",
         )

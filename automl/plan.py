@@ -122,6 +122,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         "columns": len(schema.features),
         "cells": typed.height * len(schema.features) * outputs,
         "classes": len(classes),
+        "alike": _alike(schema),
         "target_low": 0.0 if classes else float(y.min()),
         "target_skew": 0.0 if classes else _skewness(y),
         "gpus": gpus(),
@@ -203,6 +204,13 @@ def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, st
     time = config.split.column if config.split.kind == "time" else None
     findings = lint(table, name, kind=kind, schema=schema, test=other, time=time, seed=config.seed)
     return findings, {"data": f"{table.height:,} rows x {table.width} columns", "target": f"{name}: {kind}, {why}"}
+
+
+def _alike(schema: Schema) -> float:
+    """The share of the features that are numbers whose range is within three times that of most."""
+    ranges = [float(c.high) - float(c.low) for c in schema.features if c.role == "numeric" and c.low is not None]  # type: ignore[arg-type]
+    usual = float(np.median(ranges)) if ranges else 0.0
+    return sum(usual / 3 <= each <= 3 * usual for each in ranges) / max(1, len(schema.features))
 
 
 def _skewness(values: np.ndarray) -> float:

@@ -390,13 +390,13 @@ def _drop_those_without_view(registry: Registry) -> None:
     """A family may eat the view of another plugin, in whatever order the two load; at the end it has to be there."""
     for family in list(registry.families.values()):
         plugin = registry.plugins[family.plugin]
-        if family.eats in registry.views or plugin.state == "failed":
-            continue
-        registry.leave_out(
-            plugin.name,
-            f"family {family.name!r} eats the view {family.eats!r}, which no plugin gives"
-            f"{nearest(family.eats, registry.views)} Known: {', '.join(registry.views)}",
-        )
+        lacking = [view for view in family.views if view not in registry.views]
+        if lacking and plugin.state != "failed":
+            registry.leave_out(
+                plugin.name,
+                f"family {family.name!r} eats the view {lacking[0]!r}, which no plugin gives"
+                f"{nearest(lacking[0], registry.views)} Known: {', '.join(registry.views)}",
+            )
 
 
 def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequence[Any]) -> None:

@@ -51,7 +51,8 @@ def row_seconds(
     besides = call_seconds(partial(problem.schema.apply, row))
     eaten: dict[tuple[str, Path], int] = {}  # views of the first fold -> the folds that have one like it
     for trial, family, n in zip(trials, families, many, strict=True):
-        view = family.eats, problem.view_folder(family.eats, 0, trial.rows)
+        eats = family.view_of(trial.params)
+        view = eats, problem.view_folder(eats, 0, trial.rows)
         eaten[view] = max(n, eaten.get(view, 0))
     for view, n in eaten.items():
         besides += n * call_seconds(partial(problem.load_view(*view).transform, row))

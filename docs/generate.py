@@ -104,7 +104,7 @@ def families() -> str:
             f"[{family.name}](#{family.name})",
             family.plugin,
             ", ".join(sorted(family.tasks)),
-            family.eats,
+            ", ".join(family.views),
             ", ".join(sorted(family.can)),
         )
         for family in found

@@ -6,6 +6,7 @@ import pytest
 
 from automl import load
 from automl.compose import compose
+from automl.errors import ConfigError
 from automl.fit import fit
 from automl.machine import gpus
 from automl.plan import plan
@@ -167,3 +168,32 @@ def test_an_entry_may_be_for_targets_that_are_skewed_and_never_below_zero(target
     entry = "family.ridge.portfolio=[{alpha: 2.0}, {alpha: 3.0, when: {min_target_low: 0, min_target_skew: 0.5}}]"
     planned = plan(compose([f"target={target}", "families=[ridge]", entry]), table)
     assert len(planned.families["ridge"].portfolio) == 1 + suits
+
+
+def test_a_dimension_may_be_for_some_tables_only():
+    rng = np.random.default_rng(0)
+    alike = pl.DataFrame({f"p{i}": rng.uniform(0, 16, 60) for i in range(9)}).with_columns(y=pl.Series([0, 1] * 30))
+    odd = alike.with_columns(pl.col(f"p{i}") * 10.0**i for i in range(9))
+    specs = [plan(compose(["target=y", "families=[svm,mlp]"]), table).families for table in (alike, odd)]
+    for name in ("svm", "mlp"):
+        suits, not_here = (found[name] for found in specs)
+        assert suits.space["view"].values.options == ("dense", "joint")
+        assert "view" not in not_here.space
+        assert sum(entry.get("view") == "joint" for entry in suits.candidates) == 1
+        assert not any("view" in entry for entry in not_here.candidates)
+
+
+def test_the_view_of_a_candidate_is_what_its_models_eat(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({f"p{i}": rng.uniform(0, 16, 90) for i in range(9)})
+    table = table.with_columns(y=(pl.col("p0") > 8).cast(pl.Int64))
+    said = ["target=y", "families=[svm]", "budget.trials=2", "executor=inprocess", "split=holdout", "search.ensemble=1"]
+    entries = "family.svm.portfolio=[{C: 1.0}, {C: 10.0, view: joint}]"
+    run = fit(compose([*said, entries, f"run.dir={tmp_path / 'run'}"]), table)
+    assert {trial.params.get("view", "dense") for trial in run.trials[1:]} == {"dense", "joint"}
+    view = run.best.params.get("view", "dense")
+    predictor = load(run.folder)
+    assert {member.view for member in predictor.members} == {f"{view}-0"}
+    assert predictor.predict_proba(table.drop("y")).shape == (90, 2)
+    with pytest.raises(ConfigError, match="view=codes is none that it eats"):
+        installed().family("svm").view_of({"view": "codes"})

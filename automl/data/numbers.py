@@ -80,21 +80,27 @@ class Scale:
     indicated: np.ndarray
 
     @classmethod
-    def fit(cls, raw: np.ndarray, indicated: Sequence[int]) -> Self:
-        """Learn from training rows, float64 (n, q) with NaN for missing and no value beyond float32."""
+    def fit(cls, raw: np.ndarray, indicated: Sequence[int], joint: bool = False) -> Self:
+        """Learn from training rows, float64 (n, q) with NaN for missing and no value beyond float32.
+
+        If `joint`, no column is mapped, and all have one factor: what varies more than others goes on to do so.
+        """
         values = np.sort(np.ascontiguousarray(raw.T), axis=1)
         q, n = values.shape
         present = n - np.isnan(values).sum(axis=1)
         varies = values[np.arange(q), np.maximum(present - 1, 0)] > values[:, 0]
         most = int(np.clip(_KNOTS_IN_ALL // max(q, 1), 32, _KNOTS))
         warped, maps = [], []
-        for j in np.flatnonzero(varies & (np.abs(_skewness(values, present)) > _SKEWED)):
+        mapped = varies & (np.abs(_skewness(values, present)) > _SKEWED) & (not joint)
+        for j in np.flatnonzero(mapped):
             knots, normal = _to_normal(values[j, : present[j]], most)
             if len(knots) > 2:
                 values[j, : present[j]] = np.interp(values[j, : present[j]], knots, normal)
                 warped.append(j)
                 maps.append((knots, normal))
         centre, spread = _moments(values, present)
+        if joint:
+            spread = np.full(q, np.sqrt(np.mean(spread[varies] ** 2)) if varies.any() else 1.0)
         factor = np.divide(1.0, spread, out=np.zeros(q), where=varies & (spread > _TINY))
         return cls(
             centre,

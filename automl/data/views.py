@@ -25,7 +25,7 @@ from automl.hookspecs import hookimpl
 
 FEATURES = frozenset({"numeric", "category", "text", "datetime", "boolean"})
 """The roles that views encode; the others are skipped."""
-KINDS = ("codes", "encoded", "dense", "frame", "none", "texts")
+KINDS = ("codes", "encoded", "dense", "joint", "frame", "none", "texts")
 
 
 class View(Protocol):
@@ -108,8 +108,8 @@ class ViewKind:
 
 @hookimpl
 def automl_views() -> Iterable[ViewKind]:
-    """The three arrays, the frame, and nothing."""
-    for name in ("codes", "encoded", "dense", "frame", "none"):
+    """The four arrays, the frame, and nothing."""
+    for name in ("codes", "encoded", "dense", "joint", "frame", "none"):
         yield ViewKind(name, partial(_fit_kind, name), load_view, texts=name not in ("frame", "none"))
 
 
@@ -133,6 +133,7 @@ def fit_view(
     kind : ``codes`` keeps numbers as they are with NaN for missing, and gives categories as codes;
         ``encoded`` is like it, but gives categories as numbers, see `TargetMeans`: it alone looks at the target;
         ``dense`` is imputed, standardised (within ±10) and one-hot, never NaN or infinite;
+        ``joint`` is like it, but no column is mapped to another shape, and one scale is for all of them;
         ``frame`` is the Polars frame of the features;
         ``none`` has the rows and no columns, for what looks at no feature;
         ``texts`` is what the three arrays have in common and need not each learn: the text columns as numbers, with
@@ -163,8 +164,8 @@ def fit_view(
         target = None if y is None else target_columns(y, labels)
         return ArrayView(kind, [], None, [Text.fit(table[name], target, labels) for name in _of(columns, "text")])
     texts = texts or [Text.fit(table[name]) for name in _of(columns, "text")]
-    if kind == "dense":
-        return _fit_dense(table, columns, texts)
+    if kind in ("dense", "joint"):
+        return _fit_dense(table, columns, texts, kind)
     if y is None or kind == "codes":
         return _fit_codes(table, columns, texts)
     view = _fit_encoded(table, y, columns, texts, classes)
@@ -233,15 +234,15 @@ def _fit_encoded(
     return ArrayView("encoded", [], None, direct, [note] if untold else [])
 
 
-def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text]) -> ArrayView:
+def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text], kind: str) -> ArrayView:
     scaled: list[Source] = [_numbers(columns), *_dates(table, columns, cyclic=True), *texts]
     indicated, notes = _indicators(scaled, table)
     width = sum(len(source.names) for source in scaled)
     sample = _sample(table, min(_SAMPLE_ROWS, max(1000, _SAMPLE_VALUES // max(width, 1))))
-    scale = Scale.fit(raw(scaled, sample, width), indicated)
+    scale = Scale.fit(raw(scaled, sample, width), indicated, kind == "joint")
     categories = [OneHot.fit(table[name], _LEVELS_KEPT) for name in _of(columns, "category")]
     narrow, told = _narrowed(categories, _WIDTH - width - len(indicated))
-    return ArrayView("dense", scaled, scale, narrow, notes + told)
+    return ArrayView(kind, scaled, scale, narrow, notes + told)
 
 
 def _of(columns: dict[str, str], role: str) -> list[str]:

@@ -53,7 +53,7 @@ def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
 def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     family = problem.registry.family(job["family"])
     rows = problem.fold(job["fold"], job["rows"])
-    view, X, X_valid = problem.view(family.eats, job["fold"], job["rows"])
+    view, X, X_valid = problem.view(family.view_of(job["params"]), job["fold"], job["rows"])
     y, y_valid = problem.y[rows.train], problem.y[rows.valid]
     weight = None if problem.weight is None else problem.weight[rows.train]
     estimator = family.build(
@@ -112,7 +112,7 @@ def extras(
         extras["validation"] = validation
     if "deadline" in family.can:
         extras["deadline"] = deadline
-    if "categories" in family.can and family.eats == "codes":
+    if "categories" in family.can and view.categories:
         extras["categories"] = view.categories
     if "monotone" in family.can and problem.schema.monotone:
         ways = problem.schema.monotone.items()

@@ -156,7 +156,7 @@ def monotone(subject: Subject) -> None:
         if not view.names:  # what looks at no column goes against none
             continue
         column = view.names.index(NUMBER)
-        values = np.array(X[:, column] if subject.family.eats != "frame" else X[NUMBER])
+        values = np.array(X[:, column] if subject.family.views[0] != "frame" else X[NUMBER])
         for way in (1, -1):
             model = subject.fit(kind, rounds=24, monotone={column: way})
             swept = []

@@ -132,7 +132,7 @@ def estimator(subject: Subject) -> None:
     kinds = {subject.family.load(kind): kind for kind in reversed(subject.kinds)}
     given: Any
     for cls, kind in kinds.items():
-        names = _BARE if subject.family.eats == "frame" else (*_BARE, *_FITTED)
+        names = _BARE if subject.family.views[0] == "frame" else (*_BARE, *_FITTED)
         for name in names:
             fresh = cls() if name in _BARE else shortened(cls(), 5)
             try:

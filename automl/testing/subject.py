@@ -111,7 +111,7 @@ class Subject:
     def rows(self, kind: str, fold: int = PLAIN) -> tuple[View, Any, Any, np.ndarray, np.ndarray]:
         """The view of a fold, X of its training and validation rows, and y of both."""
         problem = self.problem(kind)
-        view, X, X_valid = problem.view(self.family.eats, fold)
+        view, X, X_valid = problem.view(self.family.views[0], fold)
         rows = problem.fold(fold)
         return view, X, X_valid, np.array(problem.y[rows.train]), np.array(problem.y[rows.valid])
 

@@ -15,6 +15,7 @@ def automl_families() -> Iterable[Family]:
     yield Family(
         "svm",
         {"classification": "automl_kernel.svm:SVMClassifier", "regression": "automl_kernel.svm:SVMRegressor"},
+        eats=("dense", "joint"),
         can={"weights", "validation"},
     )
     yield Family(
@@ -23,4 +24,5 @@ def automl_families() -> Iterable[Family]:
             "classification": "automl_kernel.neighbors:NeighborsClassifier",
             "regression": "automl_kernel.neighbors:NeighborsRegressor",
         },
+        eats=("dense", "joint"),
     )

@@ -15,7 +15,7 @@ def automl_families() -> Iterable[Family]:
     yield Family(
         "mlp",
         {"classification": "automl_neural.mlp:MLPClassifier", "regression": "automl_neural.mlp:MLPRegressor"},
-        eats="dense",
+        eats=("dense", "joint"),
         can={"weights", "validation", "deadline"},
         requires=("torch",),
     )

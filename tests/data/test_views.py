@@ -373,3 +373,18 @@ def _seconds(call) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+def test_joint_columns_keep_their_proportions_and_dense_ones_do_not():
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({"loud": rng.exponential(8.0, 400), "quiet": rng.normal(0, 0.5, 400)})
+    table = table.with_columns(pl.when(pl.int_range(400) < 5).then(None).otherwise("quiet").alias("quiet"))
+    schema = Schema.infer(table, roles={}, drop=[], missing=[])
+    typed, _ = schema.apply(table)
+    joint, dense = (fit_view(kind, typed, schema).transform(typed)[5:] for kind in ("joint", "dense"))
+    raw = typed.to_numpy()[5:]
+    assert np.isfinite(joint).all()
+    for j in (0, 1):
+        assert np.corrcoef(joint[:, j], raw[:, j])[0, 1] > 0.9999, "no column is bent"
+    assert joint[:, 0].std() / joint[:, 1].std() == pytest.approx(raw[:, 0].std() / raw[:, 1].std(), rel=0.01)
+    assert dense[:, 0].std() / dense[:, 1].std() == pytest.approx(1, rel=0.05)

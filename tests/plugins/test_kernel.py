@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss
 from sklearn.svm import SVC, SVR
 
 from automl.artifact import load_model, save_model
+from automl.family import FACTS
 from automl.plugins import installed
 from automl_kernel.neighbors import NeighborsClassifier
 from automl_kernel.svm import Machines, SVMClassifier, SVMRegressor
@@ -88,7 +89,7 @@ def test_they_do_not_race_on_tables_that_they_cannot_carry():
     from automl.compose import compose
 
     spec = compose().family_spec("svm")
-    facts = {"rows": 10_000, "columns": 5, "cells": 50_000, "classes": 2}
+    facts = {**dict.fromkeys(FACTS, 0.0), "rows": 10_000, "columns": 5, "cells": 50_000, "classes": 2}
     assert spec.suited("svm", facts)[1] == ""
     assert "max_rows is 12,000" in spec.suited("svm", {**facts, "rows": 100_000})[1]
 
