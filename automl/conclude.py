@@ -35,7 +35,7 @@ def conclude(
     StorageError : no room.
     """
     deadline = time.monotonic() + seconds
-    ensemble = weigh(planned, problem, trials, deadline=deadline)
+    ensemble = weigh(planned, problem, trials, deadline=deadline, steadily=True)
     answer, predictions = Answer(), ensemble.blended
     if planned.task.classes:
         y, weight = problem.validated(problem.y), problem.validated(problem.weight)
@@ -106,7 +106,7 @@ def _tell_cost(
     """What was given up for speed, and what it brought."""
     metric, members = planned.metric, ensemble.members
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
-    full = weigh(planned, problem, trials, deadline=time.monotonic() + seconds, limited=False)
+    full = weigh(planned, problem, trials, deadline=time.monotonic() + seconds, limited=False, steadily=True)
     costs, besides = row_seconds(planned, problem, members, refitted)
     besides = besides if ensemble.besides is None else ensemble.besides  # the limit was kept by this measurement
     total = besides + sum(refitted.get(trial.number, cost) for trial, cost in zip(members, costs, strict=True))

@@ -19,7 +19,7 @@ from automl.data.problem import Problem
 from automl.metrics import interval
 from automl.plan import Plan
 from automl.run import Run, Trial, versions
-from automl.search.ensemble import blend, select
+from automl.search.ensemble import blend, select, select_steadily
 from automl.serving import row_seconds, serving_folds
 
 
@@ -57,12 +57,19 @@ class Ensemble:
 
 
 def weigh(
-    planned: Plan, problem: Problem, trials: Sequence[Trial], *, deadline: float, limited: bool = True
+    planned: Plan,
+    problem: Problem,
+    trials: Sequence[Trial],
+    *,
+    deadline: float,
+    limited: bool = True,
+    steadily: bool = False,
 ) -> Ensemble:
     """Choose the ensemble, within the limits on its members and its costs if `limited`, and set the trials' weights.
 
-    Trials that break a bound are left out; if all do, the nearest answers alone. Without limits the ensemble is only to
-    compare with, and the weights stay as they are.
+    If `steadily`, and without limits, it is the mean of several choices, see `select_steadily`. Trials that break a
+    bound are left out; if all do, the nearest answers alone. Without limits the ensemble is only to compare with, and
+    the weights stay as they are.
     """
     config = planned.config
     chosen = [trial for trial in trials if trial.origin != "baseline"] or list(trials)
@@ -73,7 +80,8 @@ def weigh(
         chosen = kept or [chosen[int(np.argmin(over))]]
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     predictions = [problem.predictions(trial.number) for trial in chosen]
-    limits: dict[str, Any] = {"most": config.predictor.members} if limited else {}
+    most = config.predictor.members if limited else None
+    limits: dict[str, Any] = {} if most is None else {"most": most}
     besides = None
     if shared := [name for name in bounds if name != "fit_seconds"]:
         room = np.ones(len(shared))
@@ -83,7 +91,8 @@ def weigh(
         limits["costs"] = np.array([[trial.costs[name] / bounds[name] for name in shared] for trial in chosen])
         limits["limits"] = room
     rounds, seed = config.search.ensemble, config.seed
-    shares = select(predictions, y, planned.metric, weight, rounds=rounds, seed=seed, deadline=deadline, **limits)
+    choose = select_steadily if steadily and not limits else select
+    shares = choose(predictions, y, planned.metric, weight, rounds=rounds, seed=seed, deadline=deadline, **limits)
     members = [trial for trial, share in zip(chosen, shares, strict=True) if share > 0]
     if limited:
         for trial in trials:

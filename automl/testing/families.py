@@ -172,7 +172,7 @@ def space(subject: Subject) -> None:
         for params in points:
             try:
                 model = subject.fit(kind, params=params, rounds=8, deadline=0.3)
-                subject.predict(kind, model, subject.rows(kind)[2])
+                subject.predict(kind, model, subject.rows(kind, params=params)[2])
             except Exception as error:
                 raise Broken(f"{kind}, with {params}: {told(error)}") from error
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from automl.errors import ConfigError, NoModelError
 from automl.metrics import Metric, automl_metrics
-from automl.search.ensemble import blend, select
+from automl.search.ensemble import blend, select, select_steadily
 
 METRICS = {metric.name: metric for metric in automl_metrics()}
 RMSE = METRICS["rmse"]
@@ -180,3 +180,38 @@ def test_a_member_that_adds_next_to_nothing_is_left_out_whatever_the_unit(scale)
     weights = select([scale * member for member in (one, two, like_one)], scale * y, RMSE)
     assert (weights > 0).sum() == 2
     assert weights[1] > 0
+
+
+def alike(rows, members=12):
+    """Members that are equally good, and a truth of so many rows; the second half of the rows judges."""
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=2 * rows)
+    return [y + rng.normal(size=2 * rows) for _ in range(members)], y
+
+
+def test_where_few_rows_decide_the_mean_of_several_choices_is_better_on_others():
+    metric = METRICS["rmse"]
+    members, y = alike(60)
+    losses = []
+    for choose in (select, select_steadily):
+        weights = choose([member[:60] for member in members], y[:60], metric)
+        assert weights.sum() == pytest.approx(1)
+        losses.append(metric.score(y[60:], blend([member[60:] for member in members], weights), None))
+    assert losses[1] < losses[0]
+
+
+def test_where_many_rows_decide_or_one_member_is_wanted_it_is_one_choice():
+    metric = METRICS["rmse"]
+    members, y = alike(2600)
+    assert (select_steadily(members, y, metric) == select(members, y, metric)).all()
+    assert (select_steadily(members, y, metric, rounds=1) > 0).sum() == 1
+
+
+def test_a_class_of_one_row_does_not_hinder_it():
+    rng = np.random.default_rng(0)
+    y = np.array([0, 1] * 20 + [2])
+    members = [rng.dirichlet(np.ones(3), len(y)) for _ in range(4)]
+    weights = select_steadily(members, y, METRICS["log_loss"])
+    assert weights.sum() == pytest.approx(1)
+    late = select_steadily(members, y, METRICS["log_loss"], deadline=time.monotonic() - 1)
+    assert late.sum() == pytest.approx(1)
