@@ -211,7 +211,7 @@ class FamilySpec:
                 free[param] = replace(dimension, when=rest)
         for i, entry in enumerate(self.portfolio):
             if not _unmet(entry.get("when", {}), facts, f"family.{name}.portfolio[{i}].when"):
-                fitting.append(entry)
+                fitting.append(_params(entry))
         return replace(self, space=free, portfolio=tuple(fitting)), _unmet(self.when, facts, f"family.{name}.when")
 
     @cached_property
@@ -219,8 +219,7 @@ class FamilySpec:
         """The portfolio as complete parameter sets, kept inside the space, without repeats."""
         complete: list[dict[str, Any]] = []
         for entry in self.portfolio or ({},):
-            said = {key: value for key, value in entry.items() if key != "when"}
-            params = clip(self.space, {**self.params, **said})
+            params = clip(self.space, {**self.params, **_params(entry)})
             if params not in complete:
                 complete.append(params)
         return tuple(complete)
@@ -272,6 +271,10 @@ def _unmet(conditions: Mapping[str, float], facts: Mapping[str, float], where: s
         if has < bound if side == "min" else has > bound:
             return f"{_shown(has)} {fact}, and {where}.{key} is {_shown(bound)}"
     return ""
+
+
+def _params(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "when"}
 
 
 def _is_condition(key: str) -> bool:

@@ -67,7 +67,7 @@ def weigh(
 ) -> Ensemble:
     """Choose the ensemble, within the limits on its members and its costs if `limited`, and set the trials' weights.
 
-    If `steadily`, and without limits, it is the mean of several choices, see `select_steadily`. Trials that break a
+    If `steadily`, it is the mean of several choices where that keeps them, see `select_steadily`. Trials that break a
     bound are left out; if all do, the nearest answers alone. Without limits the ensemble is only to compare with, and
     the weights stay as they are.
     """
@@ -80,8 +80,7 @@ def weigh(
         chosen = kept or [chosen[int(np.argmin(over))]]
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     predictions = [problem.predictions(trial.number) for trial in chosen]
-    most = config.predictor.members if limited else None
-    limits: dict[str, Any] = {} if most is None else {"most": most}
+    limits: dict[str, Any] = {"most": config.predictor.members} if limited else {}
     besides = None
     if shared := [name for name in bounds if name != "fit_seconds"]:
         room = np.ones(len(shared))
@@ -91,8 +90,10 @@ def weigh(
         limits["costs"] = np.array([[trial.costs[name] / bounds[name] for name in shared] for trial in chosen])
         limits["limits"] = room
     rounds, seed = config.search.ensemble, config.seed
-    choose = select_steadily if steadily and not limits else select
-    shares = choose(predictions, y, planned.metric, weight, rounds=rounds, seed=seed, deadline=deadline, **limits)
+    how: dict[str, Any] = {"rounds": rounds, "seed": seed, "deadline": deadline}
+    shares = select_steadily(predictions, y, planned.metric, weight, **how) if steadily else None
+    if shares is None or not _keeps(shares > 0, **limits):
+        shares = select(predictions, y, planned.metric, weight, **how, **limits)
     members = [trial for trial, share in zip(chosen, shares, strict=True) if share > 0]
     if limited:
         for trial in trials:
@@ -100,6 +101,14 @@ def weigh(
         for trial, share in zip(chosen, shares, strict=True):
             trial.weight = float(share)
     return Ensemble(members, blend(predictions, shares), besides)
+
+
+def _keeps(
+    taken: np.ndarray, most: int | None = None, costs: np.ndarray | None = None, limits: np.ndarray | None = None
+) -> bool:
+    """Whether members, by a flag for each trial, keep the limits of `select` together."""
+    few = most is None or int(taken.sum()) <= most
+    return few and (costs is None or bool((costs[taken].sum(axis=0) <= limits).all()))
 
 
 def rate(run: Run, planned: Plan, problem: Problem, predictions: np.ndarray) -> None:
