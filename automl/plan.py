@@ -19,10 +19,10 @@ from automl.data.schema import Schema, typed_target
 from automl.data.split import Split, make_split, usual_folds
 from automl.errors import ConfigError, DataError, nearest
 from automl.family import FACTS, Family, FamilySpec
-from automl.machine import cores, gpus
+from automl.machine import cores
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
-from automl.racing import obedient, suited
+from automl.racing import facts_of, obedient, suited
 from automl.search.cost import prior
 from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
@@ -116,17 +116,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         notes.append(f"sample weights are not used in the fits of {', '.join(unweighted)}, which cannot take them")
     specs = {family: config.family_spec(family) for family in racing}
     _check_params(registry, racing, specs, kind)
-    outputs = len(classes) if len(classes) > 2 else 1
-    table_facts = {
-        "rows": typed.height,
-        "columns": len(schema.features),
-        "cells": typed.height * len(schema.features) * outputs,
-        "classes": len(classes),
-        "alike": _alike(schema),
-        "target_low": 0.0 if classes else float(y.min()),
-        "target_skew": 0.0 if classes else _skewness(y),
-        "gpus": gpus(),
-    }
+    table_facts = facts_of(typed.height, schema, y, len(classes))
     specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
     slots = config.executor.slots or (cores() if typed.height * typed.width < _SMALL else 1)
@@ -204,18 +194,6 @@ def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, st
     time = config.split.column if config.split.kind == "time" else None
     findings = lint(table, name, kind=kind, schema=schema, test=other, time=time, seed=config.seed)
     return findings, {"data": f"{table.height:,} rows x {table.width} columns", "target": f"{name}: {kind}, {why}"}
-
-
-def _alike(schema: Schema) -> float:
-    """The share of the features that are numbers whose range is within three times that of most."""
-    ranges = [float(c.high) - float(c.low) for c in schema.features if c.role == "numeric" and c.low is not None]  # type: ignore[arg-type]
-    usual = float(np.median(ranges)) if ranges else 0.0
-    return sum(usual / 3 <= each <= 3 * usual for each in ranges) / max(1, len(schema.features))
-
-
-def _skewness(values: np.ndarray) -> float:
-    away = (values - values.mean()) / (values.std() or 1.0)
-    return float((away * away * away).mean())
 
 
 def _source(config: Config, source: Any) -> Any:

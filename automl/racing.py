@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from automl.data.schema import Schema
 from automl.errors import ConfigError
 from automl.family import Family, FamilySpec
+from automl.machine import gpus
 from automl.plugins import Registry
 
 
@@ -58,3 +62,31 @@ def suited(
     if not found.keys() - {baseline}:
         raise ConfigError(f"families: none suits this table. {'; '.join(notes)}")
     return found
+
+
+def facts_of(rows: int, schema: Schema, y: np.ndarray, classes: int) -> dict[str, float]:
+    """What a `when` may bound, see `automl.family.FACTS`, of a table of so many rows and its encoded target (n,)."""
+    columns = len(schema.features)
+    return {
+        "rows": rows,
+        "columns": columns,
+        "cells": rows * columns * (classes if classes > 2 else 1),
+        "classes": classes,
+        "alike": _alike(schema),
+        "target_low": 0.0 if classes else float(y.min()),
+        "target_skew": 0.0 if classes else _skewness(y),
+        "gpus": gpus(),
+    }
+
+
+def _alike(schema: Schema) -> float:
+    """The share of the features that are numbers whose range is within three times that of most."""
+    ends = [(c.low, c.high) for c in schema.features if c.role == "numeric"]
+    ranges = [high - low for low, high in ends if isinstance(low, float) and isinstance(high, float)]
+    usual = float(np.median(ranges)) if ranges else 0.0
+    return sum(usual / 3 <= each <= 3 * usual for each in ranges) / max(1, len(schema.features))
+
+
+def _skewness(values: np.ndarray) -> float:
+    away = (values - values.mean()) / (values.std() or 1.0)
+    return float((away * away * away).mean())
