@@ -341,6 +341,8 @@ def _check_params(
     Only what the plugin's own config does not say is looked at: to ask an estimator is to import its library.
     """
     for name, family in families.items():
+        for candidate in (specs[name].params, *specs[name].candidates):
+            family.view_of(candidate)
         shipped = shipped_family(registry, name)
         for key in ("params", "space"):
             said = {

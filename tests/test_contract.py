@@ -197,3 +197,8 @@ def test_the_view_of_a_candidate_is_what_its_models_eat(tmp_path):
     assert predictor.predict_proba(table.drop("y")).shape == (90, 2)
     with pytest.raises(ConfigError, match="view=codes is none that it eats"):
         installed().family("svm").view_of({"view": "codes"})
+
+
+def test_a_view_that_a_family_does_not_eat_is_refused_before_any_trial():
+    with pytest.raises(ConfigError, match="view=jont is none that it eats; did you mean 'joint'"):
+        plan(compose(["data=iris", "families=[svm]", "family.svm.params.view=jont"]))
