@@ -55,7 +55,8 @@ class Family:
         else the first.
     can : what it can do beyond fit and predict, see `CAPABILITIES`; nothing is given that is not declared.
     requires : modules that must be installed; the family is left out, with the reason, where one is missing. They are
-        imported before the clock of a fit starts.
+        imported before the clock of a fit starts, and where workers are forked, before that: so that all share them. An
+        import must therefore start no thread.
 
     A family saves itself by ``save(folder)`` and the class method ``load(folder)`` if it has them; any other estimator
     is stored by skops, with scikit-learn's types and the estimator's own class as the only ones trusted.

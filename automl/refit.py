@@ -70,6 +70,7 @@ def _job(planned: Plan, problem: Problem, trial: Trial, seconds: float) -> dict[
         "trial": trial.number,
         "fold": None,
         "family": trial.family,
+        "requires": list(problem.registry.family(trial.family).requires),
         "params": {**trial.params, **{name: _mean([params[name] for params in said]) for name in said[0]}},
         "rows": trial.rows,
         "seed": planned.config.seed,

@@ -15,6 +15,8 @@ UNRULY = """
     from sklearn.linear_model import LogisticRegression
     from automl import Family, hookimpl
 
+    KEPT = []
+
     class Unruly(ClassifierMixin, BaseEstimator):
         def __init__(self, mode="ok"):
             self.mode = mode
@@ -32,6 +34,10 @@ UNRULY = """
             if self.mode == "hog":
                 self.hog_ = np.ones(400_000_000 // 8)
                 time.sleep(3600)
+            if self.mode == "crumbs":
+                crumbs = [bytes(600) for _ in range(300_000)]
+                KEPT.append(bytes(600))  # above them in the heap: its end is no free one
+                del crumbs
             if self.mode == "print":
                 os.write(1, b"noise on standard output\\n")
             return self

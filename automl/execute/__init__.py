@@ -22,7 +22,10 @@ class Executor(Protocol):
     """How many jobs it runs at the same time."""
 
     def submit(self, job: Mapping[str, Any]) -> None:
-        """Take a job; it has an `id`, and a `limit` in seconds. Called while fewer than `slots` jobs are under way."""
+        """Take a job. Called while fewer than `slots` jobs are under way.
+
+        It has an `id`, a `limit` in seconds, and in `requires` the modules that it imports.
+        """
         ...
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:

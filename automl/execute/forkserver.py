@@ -1,4 +1,4 @@
-"""The fork server: a process that has the libraries loaded, so that a worker forked from it starts in milliseconds."""
+"""The fork server: it has the libraries loaded, so that a worker starts in milliseconds, and all share that memory."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 
 from automl.artifact import skops_io
 from automl.execute import worker
+
+_MESSAGE = 1 << 16  # bytes, at most, of a request
 
 
 class ForkServer:
@@ -38,6 +42,8 @@ class ForkServer:
                     "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                 },
             )
+        self.loaded: frozenset[str] = frozenset()
+        """The modules that it was asked to load: whoever is forked from now on has them."""
         self._rest = b""
         self._forked: dict[int, int] = {}  # number of the request -> process
         self._ended: dict[int, int] = {}  # process -> exit code, negative for a signal
@@ -49,14 +55,17 @@ class ForkServer:
         """Whether it can be asked for workers."""
         return not self._gone and self.process.poll() is None
 
-    def fork(self, stdin: int, stdout: int) -> int:
+    def fork(self, stdin: int, stdout: int, modules: Iterable[str] = ()) -> int:
         """Ask for a worker that reads jobs from one file descriptor and writes outcomes to the other; its number.
+
+        The server imports `modules` first, for this worker and all later ones.
 
         Raises
         ------
         OSError : the server has died.
         """
-        socket.send_fds(self._socket, [b"f"], [stdin, stdout])
+        self.loaded |= frozenset(modules)
+        socket.send_fds(self._socket, [json.dumps(sorted(self.loaded)).encode()], [stdin, stdout])
         self._asked += 1
         return self._asked - 1
 
@@ -66,6 +75,12 @@ class ForkServer:
             pass
         return self._forked.get(number)
 
+    def is_forked(self, number: int) -> bool:
+        """Whether a worker is there: the server may still be loading what it needs."""
+        while select.select([self._socket], [], [], 0)[0] and self._hear():
+            pass
+        return number in self._forked
+
     def wait(self, number: int) -> int:
         """The exit code of a worker that has ended, or is about to; negative for a signal."""
         pid = self.pid(number)
@@ -74,7 +89,12 @@ class ForkServer:
         return -signal.SIGKILL if pid is None else self._ended.get(pid, -signal.SIGKILL)
 
     def kill(self, number: int) -> None:
-        """End a worker and whatever it started, and wait until it has ended."""
+        """End a worker and whatever it started, and wait until it has ended; one that is not there yet will not work.
+
+        Call it when its file descriptors are closed here.
+        """
+        if self.alive and not self.is_forked(number):
+            return
         pid = self.pid(number)
         if pid is not None and pid not in self._ended:
             for kill in (os.killpg, os.kill):  # it has no group of its own yet if it was forked just now
@@ -112,6 +132,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries may print
     for name in ("automl.execute.trial", "sklearn.base"):  # without these no trial begins
         importlib.import_module(name)
+    loaded: set[str] = set()
     later = [skops_io]  # most need it when they end; it is loaded while nobody asks for anything
     child, woken = socket.socketpair()
     child.setblocking(False)
@@ -124,16 +145,18 @@ def main() -> None:
             news = selector.select(0 if later else None)
             if not news:
                 later.pop()()
-                gc.collect()
-                gc.freeze()  # a collection in a worker would copy the pages that all of them share
+                _freeze()
             for key, _ in news:
                 if key.fileobj is woken:
                     woken.recv(1024)
                     _tell_ended(driver)
                     continue
-                data, fds, _, _ = socket.recv_fds(driver, 1, 2)
+                data, fds, _, _ = socket.recv_fds(driver, _MESSAGE, 2)
                 if not data:
                     return
+                if wanted := set(json.loads(data)) - loaded:
+                    loaded |= wanted
+                    _load(wanted)
                 server, pid = os.getpid(), os.fork()
                 if not pid:
                     worker.die_with_parent(server)
@@ -147,10 +170,26 @@ def main() -> None:
                 _tell(driver, pid, None)
 
 
+def _load(modules: Iterable[str]) -> None:
+    """Import what the workers to come need. What cannot be imported is for the job that needs it to say."""
+    for name in sorted(modules):
+        with suppress(Exception):
+            importlib.import_module(name)
+    _freeze()
+
+
+def _freeze() -> None:
+    """Keep collections in workers from what is there now: they would copy the pages that all of them share."""
+    gc.collect()
+    gc.freeze()
+
+
 def _become_worker(jobs: int, outcomes: int) -> None:
     """Serve jobs, and never come back."""
     code = 1
     try:
+        if _is_closed(outcomes):  # while the server was loading, the driver thought better of it
+            os._exit(0)
         os.setsid()
         with os.fdopen(jobs) as read, os.fdopen(outcomes, "w", buffering=1) as written:
             worker.serve(read, written)
@@ -163,6 +202,13 @@ def _become_worker(jobs: int, outcomes: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _is_closed(pipe: int) -> bool:
+    """Whether nobody reads what is written into a pipe."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
 
 
 def _tell_ended(driver: socket.socket) -> None:

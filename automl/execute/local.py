@@ -16,6 +16,7 @@ from automl.errors import NoModelError
 from automl.execute.forkserver import ForkServer
 
 _POLL = 0.05
+_START = 60.0  # seconds that a worker may take to start, with what it needs loaded
 _WARM: list[ForkServer] = []
 
 
@@ -42,6 +43,7 @@ class LocalExecutor:
         self._folder, self._memory = folder, memory
         self._selector = selectors.DefaultSelector()
         self._server = _WARM[-1] if _WARM else ForkServer()
+        self._unloadable: frozenset[str] = frozenset()  # modules that ended a server which loaded them
         self._workers = [self._start() for _ in range(slots)]
 
     @classmethod
@@ -60,8 +62,15 @@ class LocalExecutor:
             server.close()
 
     def submit(self, job: Mapping[str, Any]) -> None:
-        """Hand the job to an idle worker; its limit counts from here."""
-        worker = next(worker for worker in self._workers if worker.job is None)
+        """Hand the job to an idle worker that has the modules it imports; its limit counts from here."""
+        needed = frozenset(job.get("requires", ())) - self._unloadable
+        idle = [worker for worker in self._workers if worker.job is None]
+        worker = next((worker for worker in idle if needed <= worker.modules), None)
+        if worker is None:  # what the server loads is in memory once; what workers load, once for each of them
+            self._workers.remove(idle[0])
+            self._stop(idle[0])
+            worker = self._start(needed)
+            self._workers.append(worker)
         worker.take(job)
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
@@ -99,6 +108,8 @@ class LocalExecutor:
                 continue
             if worker.ready and time.monotonic() > worker.until:
                 outcomes += self._replace(worker, "timeout", f"killed after its limit of {worker.job['limit']:.1f} s")
+            elif not worker.ready and time.monotonic() > worker.asked + _START:
+                outcomes += self._replace(worker, "crashed", f"no worker started within {_START:.0f} s")
             elif self._memory is not None and (used := worker.memory()) > self._memory:
                 outcomes += self._replace(
                     worker, "oom", f"killed at {used / 1e6:,.0f} MB; budget.memory allows {self._memory / 1e6:,.0f} MB"
@@ -107,6 +118,8 @@ class LocalExecutor:
 
     def _replace(self, worker: _Worker, status: str, reason: str) -> list[dict[str, Any]]:
         job = worker.job
+        if not (worker.ready or self._server.alive):
+            self._unloadable |= worker.modules
         self._workers.remove(worker)
         self._stop(worker)
         if job is None and not worker.ready:
@@ -114,11 +127,11 @@ class LocalExecutor:
         self._workers.append(self._start())
         return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
 
-    def _start(self) -> _Worker:
+    def _start(self, modules: frozenset[str] = frozenset()) -> _Worker:
         if not self._server.alive:
             self._server.close()
             self._server = ForkServer()
-        worker = _Worker(self._server)
+        worker = _Worker(self._server, modules)
         worker.tell(str(self._folder))
         self._selector.register(worker.outcomes, selectors.EVENT_READ, worker)
         return worker
@@ -131,19 +144,20 @@ class LocalExecutor:
 class _Worker:
     """One worker process and the job that it has. It serves the folder that it is told first."""
 
-    def __init__(self, server: ForkServer) -> None:
+    def __init__(self, server: ForkServer, modules: frozenset[str]) -> None:
         jobs, self.jobs = os.pipe()
         self.outcomes, outcomes = os.pipe()
         self._server = server
         try:
-            self._number = server.fork(jobs, outcomes)
+            self._number = server.fork(jobs, outcomes, modules)
         except OSError as error:
             raise NoModelError(f"worker processes do not start ({error}); try executor=inprocess to see why") from error
         finally:
             os.close(jobs)
             os.close(outcomes)
+        self.modules = server.loaded
         self.job: Mapping[str, Any] | None = None
-        self.until = 0.0
+        self.asked, self.until = time.monotonic(), 0.0
         self.ended = self.ready = False
         self._rest = b""
 
@@ -166,6 +180,8 @@ class _Worker:
 
     def memory(self) -> int:
         """Resident bytes that the worker does not share with files (memory-mapped data is the page cache's)."""
+        if not self.ready:
+            return 0
         try:
             resident, shared = map(int, Path(f"/proc/{self.pid}/statm").read_text().split()[1:3])
         except (OSError, ValueError):
@@ -180,9 +196,9 @@ class _Worker:
         return self._server.wait(self._number)
 
     def kill(self) -> None:
-        self._server.kill(self._number)
         os.close(self.jobs)
         os.close(self.outcomes)
+        self._server.kill(self._number)
 
 
 def _death(code: int) -> str:

@@ -14,7 +14,7 @@ from automl.bounds import broken, excess
 from automl.config import SearchConf
 from automl.data.problem import Problem
 from automl.execute import Executor
-from automl.family import Candidate, FamilySpec
+from automl.family import Candidate, Family, FamilySpec
 from automl.metrics import interval
 from automl.run import Trial
 from automl.search.budget import Budget
@@ -185,6 +185,7 @@ class Race:
             "trial": entry.trial.number,
             "fold": fold,
             "family": entry.candidate.family,
+            "requires": list(family.requires) if (family := self._family(entry.candidate.family)) else [],
             "params": dict(entry.candidate.params),
             "rows": entry.candidate.rows,
             "seed": self._seed + fold,
@@ -254,8 +255,11 @@ class Race:
 
     def _stops_in_time(self, family: str) -> bool:
         """Whether its fits keep a deadline: what they have by then is worth having."""
-        found = self.problem.registry.families.get(family)
+        found = self._family(family)
         return found is not None and "deadline" in found.can
+
+    def _family(self, name: str) -> Family | None:
+        return self.problem.registry.families.get(name)
 
     @property
     def _side_by_side(self) -> int:

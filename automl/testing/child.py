@@ -9,7 +9,9 @@ import os
 import resource
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +95,7 @@ def main() -> None:
         (folder / "report.json").write_text(json.dumps(report))
 
     if spec["module"]:
-        tell(imports=_imports(spec["module"]))
+        tell(imports=_imports(spec["module"], spec["family"]["requires"]))
     from automl.artifact import load_model, save_model
     from automl.family import Family
     from automl.testing.subject import Subject
@@ -129,8 +131,8 @@ def main() -> None:
     tell(memory=_memory(subject, spec["kinds"][0]))
 
 
-def _imports(place: str) -> dict[str, Any]:
-    """What the plugin's module brings along beyond the core, and the CPU seconds that it takes."""
+def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
+    """What the plugin's module brings along beyond the core, its CPU seconds, and who of `requires` starts threads."""
     for core in ("automl.family", "automl.metrics", "automl.plugins", "automl.data.read", "automl.execute", "polars"):
         importlib.import_module(core)
     before = set(sys.modules)
@@ -138,7 +140,17 @@ def _imports(place: str) -> dict[str, Any]:
     importlib.import_module(place.partition(":")[0])
     seconds = time.process_time() - begin
     brought = {name.partition(".")[0] for name in set(sys.modules) - before}
-    return {"seconds": seconds, "heavy": sorted(brought & HEAVY)}
+    busy = []
+    for name in requires:
+        before_it = _threads()
+        importlib.import_module(name)
+        busy += [name] if _threads() > before_it else []
+    return {"seconds": seconds, "heavy": sorted(brought & HEAVY), "busy": busy}
+
+
+def _threads() -> int:
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
 
 
 def _memory(subject: Any, kind: str) -> list[int]:

@@ -164,7 +164,14 @@ def close(stage: _Stage) -> None:
 
 def _job(number: int, fold: int, limit: float = _PATIENCE, **params: Any) -> dict[str, Any]:
     return {
-        **{"id": f"{number}-{fold}", "trial": number, "fold": fold, "family": _family(), "params": params},
+        **{
+            "id": f"{number}-{fold}",
+            "trial": number,
+            "fold": fold,
+            "family": _family(),
+            "requires": [],
+            "params": params,
+        },
         **{"rows": None, "seed": 0, "threads": 1, "deadline": _PATIENCE, "limit": limit},
     }
 

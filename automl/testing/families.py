@@ -119,10 +119,12 @@ def config(subject: Subject) -> None:
 
 
 def imports(subject: Subject) -> None:
-    """The plugin's module is imported quickly, and brings no heavy library along."""
+    """The plugin's module is imported quickly, without heavy libraries; what it requires starts no threads."""
     seen = subject.seen("imports")
     expect(not seen["heavy"], f"importing the plugin imports {', '.join(seen['heavy'])}")
     expect(seen["seconds"] < _LONGEST_IMPORT, f"importing the plugin takes {seen['seconds']:.2f} s of CPU")
+    mend = "workers are forked from where it was imported: leave it out of `requires`, and import it in fit"
+    expect(not seen["busy"], f"importing {', '.join(seen['busy'])}, which it requires, starts threads", mend)
 
 
 def estimator(subject: Subject) -> None:

@@ -109,8 +109,7 @@ def _train(
 ) -> tuple[Answer, int]:
     random = torch.Generator().manual_seed(settings.seed)
     net = _Network(torch, settings, X, random)
-    groups = [{"params": params, "share": _RATES[kind], "kind": kind} for kind, params in net.groups().items()]
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+    groups = [_Group(torch, kind, params) for kind, params in net.groups().items()]
     rows, target = torch.from_numpy(X), torch.from_numpy(y)
     shares = None if weight is None else torch.from_numpy(weight / weight.mean())
     size = min(settings.batch, max(_LEAST_BATCH, len(X) // _STEPS), len(X))
@@ -118,12 +117,11 @@ def _train(
     loss_of = _squared(torch) if settings.outputs == 1 else torch.nn.CrossEntropyLoss(reduction="none")
 
     def step(chosen: Any, done: float) -> None:
-        _set_cycle(optimiser, settings, done)
-        optimiser.zero_grad(set_to_none=True)
         losses = loss_of(net(rows[chosen], settings.dropout * _flat_cosine(done)), target[chosen])
         loss = losses.mean() if shares is None else (losses * shares[chosen]).mean()
         loss.backward()
-        optimiser.step()
+        for group in groups:
+            group.step(*_cycle(settings, done))
 
     epochs, taken = settings.epochs, 0
     if math.isfinite(end):
@@ -223,12 +221,45 @@ def _squared(torch: Any) -> Any:
     return torch.nn.MSELoss(reduction="none")
 
 
-def _set_cycle(optimiser: Any, settings: Settings, done: float) -> None:
+class _Group:
+    """Tensors that learn alike, by AdamW (Loshchilov and Hutter 2019).
+
+    This calls what `torch.optim.AdamW(fused=True)` calls. That class, at its first step, imports torch's compiler: a
+    second and a hundred megabytes, in every worker.
+    """
+
+    def __init__(self, torch: Any, kind: str, params: list[Any]) -> None:
+        self._torch, self._kind, self._params = torch, kind, params
+        self._moments = [[torch.zeros_like(param) for param in params] for _ in range(2)]
+        self._taken = [torch.zeros(()) for _ in params]
+
+    def step(self, rate: float, decay: float) -> None:
+        """Move the tensors against their gradients, and forget these."""
+        torch = self._torch
+        with torch.no_grad():
+            torch._foreach_add_(self._taken, 1)
+            torch._fused_adamw_(
+                self._params,
+                [param.grad for param in self._params],
+                *self._moments,
+                [],
+                self._taken,
+                amsgrad=False,
+                lr=rate * _RATES[self._kind],
+                beta1=0.9,
+                beta2=0.95,
+                weight_decay=decay if self._kind == "weight" else 0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+        for param in self._params:
+            param.grad = None
+
+
+def _cycle(settings: Settings, done: float) -> tuple[float, float]:
     """The learning rate rises and falls four times, each time over twice as long ("coslog4"); decay fades out."""
     rate = settings.learning * 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * done))) + 1e-5
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["share"]
-        group["weight_decay"] = settings.decay * _flat_cosine(done) if group["kind"] == "weight" else 0.0
+    return rate, settings.decay * _flat_cosine(done)
 
 
 def _flat_cosine(done: float) -> float:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,73 @@ def test_a_fork_server_that_was_killed_is_replaced(work):
         assert outcome(executor, job("hang", 1))["status"] == "crashed"
         assert outcome(executor, job("ok", 2))["status"] == "ok"
         assert executor._workers[0].pid != first
+    finally:
+        executor.close()
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A library whose import does what its source says, and writes down which process it was."""
+
+    def make(source):
+        (tmp_path / "library_of_this_test.py").write_text(
+            f"import os, time\nopen({str(tmp_path / 'imports')!r}, 'a').write(f'{{os.getpid()}} ')\n{source}\n"
+        )
+        return "library_of_this_test"
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return make
+
+
+def test_what_jobs_require_is_loaded_once_by_the_server_and_shared(work, library):
+    executor = LocalExecutor(work, slots=2, threads=1, memory=None)
+    try:
+        assert outcome(executor, job("ok", 0))["status"] == "ok"
+        needy = {"requires": [library("")]}
+        for i in (1, 2):
+            executor.submit({**job("ok", i), **needy})
+        done = []
+        while len(done) < 2:
+            done += executor.wait(60.0)
+        assert [said["status"] for said in done] == ["ok", "ok"]
+        assert (work.parent / "imports").read_text().split() == [str(executor._server.process.pid)]
+    finally:
+        executor.close()
+
+
+def test_a_library_that_ends_the_process_that_imports_it_costs_one_job(work, library):
+    executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+    needy = {"requires": [library("os._exit(3)")]}
+    try:
+        assert outcome(executor, {**job("ok", 0), **needy})["status"] == "crashed"
+        assert outcome(executor, {**job("ok", 1), **needy})["status"] == "ok", "the server leaves it to the worker now"
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_an_import_that_takes_long_does_not_hold_up_the_end(work, library, warm):
+    with LocalExecutor.warm() if warm else nullcontext():
+        executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+        assert outcome(executor, job("ok", 0))["status"] == "ok"
+        executor.submit({**job("ok", 1), "requires": [library("time.sleep(3)")]})
+        begun = time.monotonic()
+        executor.wait(0.5)
+        executor.close()
+        assert time.monotonic() - begun < 2
+        if warm:
+            assert executor._server.wait(1) == 0, "the worker that nobody wants any more ends by itself"
+    assert not (work / "trials" / "00001").exists()
+
+
+def test_freed_memory_is_given_back_after_each_job(work):
+    executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+    try:
+        assert outcome(executor, job("ok", 0))["status"] == "ok"
+        before = executor._workers[0].memory()
+        assert outcome(executor, job("crumbs", 1))["status"] == "ok"
+        assert outcome(executor, job("ok", 2))["status"] == "ok"
+        assert executor._workers[0].memory() < before + 60e6
     finally:
         executor.close()
 

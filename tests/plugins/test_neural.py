@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from automl_neural.mlp import MLPClassifier, MLPRegressor
-from automl_neural.network import Settings, _Network
+from automl_neural.network import _RATES, Settings, _Group, _Network
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 5)).astype(np.float32)
@@ -26,6 +27,25 @@ def test_it_learns_what_a_linear_model_cannot():
     assert model.score(X[HELD], CODES[HELD]) > line.score(X[HELD], CODES[HELD]) + 0.2
     fitted = MLPRegressor(**QUICK).fit(X[TRAIN], VALUES[TRAIN], validation=(X[HELD], VALUES[HELD]))
     assert fitted.score(X[HELD], VALUES[HELD]) > LinearRegression().fit(X, VALUES).score(X, VALUES) + 0.4
+
+
+def test_its_optimiser_is_torchs_without_torchs_compiler():
+    code = (
+        "import sys, numpy as np\nfrom automl_neural.mlp import MLPClassifier\n"
+        "X = np.random.default_rng(0).normal(size=(90, 3)).astype('f4')\n"
+        "MLPClassifier(epochs=2).fit(X, np.arange(90) % 2)\nprint(*{'torch', 'torch._dynamo'} & sys.modules.keys())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["torch"]
+    ours, theirs = (torch.linspace(-1, 1, 7, requires_grad=True) for _ in range(2))
+    group = _Group(torch, "weight", [ours])
+    optimiser = torch.optim.AdamW([theirs], lr=0.03, betas=(0.9, 0.95), weight_decay=0.1)
+    for _ in range(9):
+        for tensor in (ours, theirs):
+            (tensor**3).sum().backward()
+        group.step(0.03 / _RATES["weight"], 0.1)
+        optimiser.step()
+        optimiser.zero_grad()
+    assert torch.allclose(ours, theirs, atol=1e-6)
 
 
 def test_labels_come_back_as_they_were_and_shares_sum_to_one():

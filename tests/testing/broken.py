@@ -301,12 +301,13 @@ FAMILIES = [
 ]
 
 PLUGIN = """
+    REQUIRED = ()
     {top}
     from automl import Family, hookimpl
 
     @hookimpl
     def automl_families():
-        yield Family("installed", "broken:{estimator}", {{"binary"}})
+        yield Family("installed", "broken:{estimator}", {{"binary"}}, requires=REQUIRED)
 """
 
 INSTALLED = [
@@ -318,6 +319,7 @@ INSTALLED = [
     ("config", "Sound", "", "space: {C: {float: [0, 1]}}\nportfolio: [{C: 2}]", "C is 2, outside of the space"),
     ("config", "Sound", "", "space: {C: {float: [0, 1], when: {kind: a}}}", "which the space does not say before it"),
     ("imports", "Sound", "import sklearn", "", "imports .*sklearn"),
+    ("imports", "Sound", 'REQUIRED = ("starts_a_thread",)', "", "importing starts_a_thread, .* starts threads"),
     ("space", "Picky", "", "portfolio: [{C: 1}, {C: 100}]", "with {'C': 100}: ValueError: C is too large"),
     ("two_workers", "NoWorker", "", "", "Causes: installed: failed, RuntimeError: not in a worker"),
 ]
