@@ -163,17 +163,8 @@ def close(stage: _Stage) -> None:
 
 
 def _job(number: int, fold: int, limit: float = _PATIENCE, **params: Any) -> dict[str, Any]:
-    return {
-        **{
-            "id": f"{number}-{fold}",
-            "trial": number,
-            "fold": fold,
-            "family": _family(),
-            "requires": [],
-            "params": params,
-        },
-        **{"rows": None, "seed": 0, "threads": 1, "deadline": _PATIENCE, "limit": limit},
-    }
+    said = {"trial": number, "fold": fold, "family": _family(), "requires": [], "params": params, "rows": None}
+    return {"id": f"{number}-{fold}", **said, "seed": 0, "threads": 1, "deadline": _PATIENCE, "limit": limit}
 
 
 def _family() -> str:

@@ -233,6 +233,24 @@ def test_the_plugin_itself_imports_no_library():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "metric", "loss"),
+    [
+        *[("binary", "log_loss", None), ("multiclass", "log_loss", None), ("regression", "rmse", None)],
+        *[("regression", "mae", None), ("regression", "rmse", "poisson")],
+    ],
+)
+def test_many_rows_are_told_what_few_rows_are(kind, metric, loss):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(3000, 4)).astype(np.float32)
+    value = np.exp(X[:, 0]) + rng.random(3000)
+    y = value if kind == "regression" else np.digitize(value, [1.0, 2.0] if kind == "multiclass" else [1.5])
+    model = build("lightgbm", kind, metric, n_estimators=90, num_leaves=31, loss=loss).fit(X, y)
+    say = model.predict if kind == "regression" else model.predict_proba
+    few = np.concatenate([say(X[start : start + 500]) for start in range(0, 3000, 500)])
+    np.testing.assert_allclose(say(X), few, rtol=1e-9, atol=1e-12)
+
+
 def test_lightgbm_learns_from_a_table_smaller_than_its_tuned_leaves():
     X = np.linspace(0, 1, 40, dtype=np.float32).reshape(-1, 1)
     y = (X[:, 0] > 0.5).astype(np.int64)
