@@ -267,36 +267,46 @@ class _Plan:
 
 
 class _Twins:
-    """Columns that say the same as an earlier one: found by their figures and a digest, then compared cell by cell."""
+    """Columns that say the same as an earlier one: by their figures, a digest of some rows, one of all, and all cells.
+
+    Of most columns nothing but the figures is ever asked.
+    """
 
     def __init__(self, table: pl.DataFrame, missing: Missing) -> None:
         self.table, self.missing = table, missing
-        self.first: dict[Any, Column] = {}  # by their figures: of most columns nothing else is ever asked
-        self.alike: dict[Any, list[Column]] = {}  # by figures and digest
+        self.first: dict[Any, Column] = {}  # by what is known of it
+        self.alike: dict[Any, list[Column]] = {}  # by all that can be known but the cells
+        self.digests: dict[tuple[str, int | None], bytes] = {}
 
     def mark(self, column: Column) -> Column:
         """The column, ignored if it repeats an earlier feature."""
         if column.role not in DTYPES:
             return column
-        figures = (column.dtype, column.unique, column.missing, column.low, column.high)
-        first = self.first.setdefault(figures, column)
-        if first is column:
+        key: tuple[Any, ...] = (column.dtype, column.unique, column.missing, column.low, column.high)
+        for rows in (_FEW, None):
+            if (first := self.first.setdefault(key, column)) is column:
+                return column
+            self.first.setdefault((*key, self._digest(first, rows)), first)
+            key = (*key, self._digest(column, rows))
+        if (first := self.first.setdefault(key, column)) is column:
             return column
-        if (figures,) not in self.alike:
-            self.alike[figures,] = []
-            self.alike[figures, self._digest(first)] = [first]
-        same = self.alike.setdefault((figures, self._digest(column)), [])
+        same = self.alike.setdefault(key, [first])
         for earlier in same:
             if self._cells(earlier).equals(self._cells(column)):
                 return Column(**{**asdict(column), "role": "ignored", "why": f"same as {earlier.name}"})
         same.append(column)
         return column
 
-    def _digest(self, column: Column) -> bytes:
-        return hashlib.blake2b(self._cells(column).hash().to_numpy().tobytes(), digest_size=16).digest()
+    def _digest(self, column: Column, rows: int | None) -> bytes:
+        """Of the first so many rows."""
+        if (column.name, rows) not in self.digests:
+            told = self._cells(column, rows).hash().to_numpy().tobytes()
+            self.digests[column.name, rows] = hashlib.blake2b(told, digest_size=16).digest()
+        return self.digests[column.name, rows]
 
-    def _cells(self, column: Column) -> pl.Series:
+    def _cells(self, column: Column, rows: int | None = None) -> pl.Series:
         series = self.table[column.name]
+        series = series if rows is None else series.head(rows)
         return evaluate(series, cells.convert(column.name, series.dtype, column.dtype, self.missing, column.format))
 
 

@@ -121,7 +121,7 @@ def _sound(folds: list[Fold], n: int, chosen: str) -> list[Fold]:
         rows = np.concatenate([fold.train, fold.valid])
         if rows.dtype.kind not in "iu" or not len(fold.train) or not len(fold.valid):
             raise ConfigError(f"split={chosen} gave a fold {i} without row numbers to train on, or to validate")
-        if rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) < len(rows):
+        if rows.min() < 0 or rows.max() >= n or np.bincount(rows.astype(np.int64)).max() > 1:
             raise ConfigError(f"split={chosen} gave a fold {i} with a row twice, or one that is not among the {n:,}")
     if not folds:
         raise ConfigError(f"split={chosen} gave no folds")
@@ -262,7 +262,7 @@ def _held_out(strata: np.ndarray, rows: np.ndarray, share: float, rng: np.random
     held = np.zeros(n, bool)
     held[order[((np.arange(count) + rng.random()) * n / count).astype(np.int64)]] = True
     training = np.bincount(strata[~held], minlength=strata.max() + 1)
-    for stratum in np.setdiff1d(strata, np.flatnonzero(training)):
+    for stratum in np.flatnonzero((np.bincount(strata) > 0) & (training == 0)):
         held[np.flatnonzero(strata == stratum)[0]] = False
     return rows[held]
 
