@@ -283,7 +283,7 @@ class _Twins:
         if column.role not in DTYPES:
             return column
         key: tuple[Any, ...] = (column.dtype, column.unique, column.missing, column.low, column.high)
-        for rows in (_FEW, None):
+        for rows in (_FEW, None) if self.table.height > _FEW else (None,):
             if (first := self.first.setdefault(key, column)) is column:
                 return column
             self.first.setdefault((*key, self._digest(first, rows)), first)
