@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from automl.data.arrays import ArrayView
-from automl.data.numbers import Numbers
+from automl.data.numbers import Numbers, with_some_value
 from automl.data.targets import TargetMeans, inner_folds, target_columns, told_labels
 
 OPERATIONS = {"/": np.divide, "*": np.multiply, "-": np.subtract, "+": np.add}
@@ -230,7 +230,7 @@ class _Trial:
         trees = HistGradientBoostingClassifier() if self.classes else HistGradientBoostingRegressor()
         trees.set_params(learning_rate=0.1, max_iter=100, max_leaf_nodes=15, max_bins=63)
         trees.set_params(early_stopping=False, random_state=0)
-        return trees.fit(X[self.learn], self.y[self.learn])
+        return trees.fit(with_some_value(X[self.learn]), self.y[self.learn])
 
     def importances(self, trees: Any, X: np.ndarray) -> np.ndarray:
         """(p,): how far the answers for some rows move when these get another row's value of a column."""

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from automl.data.leaks import as_numbers
+from automl.data.numbers import with_some_value
 from automl.data.schema import Column
 
 _ROWS = 5_000
@@ -72,7 +73,7 @@ def told_apart(train: pl.DataFrame, test: pl.DataFrame, columns: tuple[Column, .
             model = HistGradientBoostingClassifier(
                 max_iter=20, max_leaf_nodes=15, early_stopping=False, random_state=seed
             )
-            predicted[check] = model.fit(X[fit], y[fit]).predict_proba(X[check])[:, 1]
+            predicted[check] = model.fit(with_some_value(X[fit]), y[fit]).predict_proba(X[check])[:, 1]
     return float(roc_auc_score(y, predicted))
 
 

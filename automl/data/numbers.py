@@ -163,3 +163,10 @@ def _to_normal(ordered: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
         levels, ranks = levels[chosen], ranks[chosen]
     apart = np.concatenate([[True], np.diff(levels) > _TINY])
     return levels[apart], ndtri(ranks[apart])
+
+
+def with_some_value(X: np.ndarray) -> np.ndarray:
+    """A copy of X (n, p) in which a column without any value is zero: scikit-learn's boosting (1.9) refuses NaN alone."""
+    X = X.copy()
+    X[:, np.isnan(X).all(axis=0)] = 0
+    return X

@@ -73,6 +73,12 @@ def test_a_pair_of_categories_that_decides_is_found():
     assert {"p & q:count", "q & p:count"} & set(crosses_of(view)[1:])
 
 
+def test_a_column_with_hardly_a_value_is_no_hindrance():
+    table, y = ratio()
+    rare = pl.Series("rare", [7.0, 8.0, *[None] * (len(y) - 2)], dtype=pl.Float64)
+    assert {"a / b", "b / a"} & set(crosses_of(encoded(table.with_columns(rare), y, 2)))
+
+
 def test_no_more_are_kept_than_asked_for():
     table, y = ratio()
     assert 1 <= len(crosses_of(encoded(table, y, 2, most=2))) <= 2
