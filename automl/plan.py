@@ -33,6 +33,7 @@ _START = 2.0  # seconds until the first trial
 _SHARE, _SHARE_OF_FEW = 0.6, 1.25  # of the time from there on, for the first candidates of the quicker families
 _FEW_ROWS, _SCARCE_ROWS = 2000, 500  # of scarce rows, those of a holdout say nothing
 _FEWER = (5, 3, 1)  # two would train on half of the rows
+_MORE, _SHARE_OF_MORE = (8, 5, 3), 0.1  # where a long time makes them cheap
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,11 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
 
 
 def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float) -> tuple[SplitConf, str]:
-    """The split with as many folds as the time budget carries, where the config leaves them open; and why fewer.
+    """The split with as many folds as the time budget carries, where the config leaves them open; and why.
 
-    It carries them if the first candidates of the quicker half of the families take half of it, by their cost priors.
-    Of few rows none can be spared: there 5 folds or 3 may take more, for then fewer candidates are the lesser loss.
+    It carries them if the first candidates of the quicker half of the families take at most so much of it, by their
+    cost priors. More than are usual for so many rows must cost next to nothing: models that learn from 7/8 of the rows
+    are better ones, but so are many candidates. Of few rows none can be spared: there 5 folds or 3 may take more.
     """
     said = config.split
     usual = usual_folds(said, rows)
@@ -168,8 +170,10 @@ def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: 
     costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
     a_fold = sum(costs[: (len(costs) + 1) // 2]) / cores()
     few = (rows < _FEW_ROWS) * _FEWER[0]
-    tried = [k for k in (usual, *_FEWER) if k <= usual and (k > 1 or rows >= _SCARCE_ROWS)]
     seconds = max(0.0, config.seconds - _START)
+    if more := [k for k in _MORE if k > usual and k * a_fold <= _SHARE_OF_MORE * seconds]:
+        return replace(said, folds=more[0]), f"{config.seconds:g} s carry more folds than the usual {usual}"
+    tried = [k for k in (usual, *_FEWER) if k <= usual and (k > 1 or rows >= _SCARCE_ROWS)]
     fits = [k for k in tried if k * a_fold <= (_SHARE_OF_FEW if k <= few else _SHARE) * seconds]
     folds = (fits or tried[-1:])[0]
     if folds == usual:

@@ -92,7 +92,7 @@ def make_split(
     Parameters
     ----------
     conf : the kind of split and its numbers. ``auto`` is repeated k-fold below 500 rows, 8 folds below 2,000, 5 below
-        20,000, 3 up to 200,000, and a holdout of at most 50,000 rows above.
+        20,000, 3 up to 200,000, and a holdout of at most 50,000 rows above; a plan changes that by the budget.
     kind, y, column, seed : see `Rows`.
     kinds : the registered kinds of splits, by name; those that come with automl, if None.
 
@@ -182,10 +182,9 @@ def _check(conf: SplitConf, column: np.ndarray | None, kinds: Mapping[str, Split
 
 
 def usual_folds(conf: SplitConf, n: int) -> int | None:
-    """How many folds a table of `n` rows has, repeats counted, where the config leaves it open; None for a holdout."""
+    """How many folds a table of `n` rows has, repeats counted, 1 for a holdout; None where the config says how many."""
     usual = _by_rows(conf, n)
-    open = conf.kind == "auto" and conf.folds is None and "folds" in usual
-    return usual["folds"] * usual.get("repeats", 1) if open else None
+    return usual.get("folds", 1) * usual.get("repeats", 1) if conf.kind == "auto" and conf.folds is None else None
 
 
 def _by_rows(conf: SplitConf, n: int) -> dict[str, int]:

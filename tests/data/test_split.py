@@ -239,6 +239,18 @@ def test_too_few_groups_or_times_are_named_with_their_count():
         split("time", y, column=np.array(["1/2/2024", "2/1/2024"] * 10, dtype=object))
 
 
+@pytest.mark.parametrize(
+    ("rows", "budget", "folds"), [(6000, "20s", 5), (6000, "600s", 8), (300_000, "20s", 1), (300_000, "10h", 8)]
+)
+def test_a_long_time_carries_more_folds_than_are_usual(rows, budget, folds):
+    table = pl.DataFrame({"x": np.random.default_rng(0).normal(size=rows)}).with_columns(
+        y=pl.Series([0, 1] * (rows // 2))
+    )
+    planned = plan(compose(["target=y", f"budget={budget}"]), table)
+    assert len(planned.split.folds) == folds
+    assert ("carry more folds than the usual" in planned.split.why) == (folds == 8)
+
+
 @pytest.mark.parametrize(("columns", "kind", "folds"), [(4, "repeated", 15), (3000, "kfold", 5), (20000, "kfold", 3)])
 def test_few_rows_are_dealt_once_where_the_time_does_not_carry_all_repeats(columns, kind, folds):
     rng = np.random.default_rng(0)
