@@ -166,7 +166,7 @@ def _to_normal(ordered: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_some_value(X: np.ndarray) -> np.ndarray:
-    """A copy of X (n, p) in which a column without any value is zero: scikit-learn's boosting (1.9) refuses NaN alone."""
+    """A copy of X (n, p) with zero in columns that have no value: scikit-learn's boosting (1.9) refuses these."""
     X = X.copy()
     X[:, np.isnan(X).all(axis=0)] = 0
     return X
