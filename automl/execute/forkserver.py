@@ -181,6 +181,7 @@ def _load(modules: Iterable[str]) -> None:
 def _freeze() -> None:
     """Keep collections in workers from what is there now: they would copy the pages that all of them share."""
     gc.collect()
+    worker.give_back()
     gc.freeze()
 
 

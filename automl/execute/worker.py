@@ -29,10 +29,10 @@ def serve(jobs: TextIO, outcomes: TextIO) -> None:
     outcomes.write(json.dumps({"id": None, "status": "ready"}) + "\n")
     for job in jobs:
         outcomes.write(json.dumps(evaluate(json.loads(job), problem)) + "\n")
-        _give_back()
+        give_back()
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Give memory that was freed back to the system, which glibc does not of its own accord."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
