@@ -140,6 +140,11 @@ def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
     importlib.import_module(place.partition(":")[0])
     seconds = time.process_time() - begin
     brought = {name.partition(".")[0] for name in set(sys.modules) - before}
+    for core in (
+        "automl.execute.trial",
+        "sklearn.base",
+    ):  # as where workers are forked from; linear algebra has threads
+        importlib.import_module(core)
     busy = []
     for name in requires:
         before_it = _threads()
