@@ -98,12 +98,13 @@ class LightGBM(Boosting):
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
         rounds = max(1, _LEAVES // (self._settings()["num_leaves"] * self.model_.num_model_per_iteration()))
-        if len(X) < _MANY or self.n_estimators_ <= rounds:
+        there = self.model_.current_iteration()  # fewer than were asked for, where nothing was left to learn
+        if len(X) < _MANY or there <= rounds:
             return np.asarray(self.model_.predict(X, num_threads=threads))
         # A part of the trees at a time, which the cache holds: twice as fast as every row through all of them.
         raw = sum(
             self.model_.predict(X, raw_score=True, start_iteration=i, num_iteration=rounds, num_threads=threads)
-            for i in range(0, self.n_estimators_, rounds)
+            for i in range(0, there, rounds)
         )
         return _converted(np.asarray(raw), self.target_.loss)
 
