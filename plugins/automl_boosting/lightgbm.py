@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 
 from automl_boosting.boosting import BoostedClassifier, BoostedRegressor, Boosting
 from automl_boosting.stopper import Stopper
-from automl_boosting.target import Loss, Rows
+from automl_boosting.target import LONGEST, Loss, Rows
 
 _FILE = "model.txt"
 _MANY = 1000  # rows for which going through the trees in parts is quicker
@@ -141,7 +141,8 @@ def _steps(rows: Rows, loss: Loss) -> Any:
 
 def _objective(loss: Loss) -> dict[str, Any]:
     if loss.name == "log":
-        return {"objective": "binary"} if loss.classes == 2 else {"objective": "multiclass", "num_class": loss.classes}
+        kind = {"objective": "binary"} if loss.classes == 2 else {"objective": "multiclass", "num_class": loss.classes}
+        return {**kind, "max_delta_step": LONGEST}
     if loss.name == "quantile":
         return {"objective": "quantile", "alpha": loss.level}
     if loss.grows:

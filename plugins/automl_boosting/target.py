@@ -13,6 +13,10 @@ from automl import DataWarning
 POSITIVE = ("poisson", "tweedie")
 """Losses for a target that is never below zero; they are right about its mean, as the squared error is."""
 
+LONGEST = 4.0
+"""The longest step of a leaf on log loss. To a row that was taken for all but impossible, Newton's own is endless: one
+such row of a scarce class spoils all others of its leaf (LogitBoost's limit: Friedman, Hastie, Tibshirani 2000)."""
+
 
 @dataclass(frozen=True)
 class Loss:

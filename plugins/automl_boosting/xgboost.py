@@ -10,7 +10,7 @@ import xgboost
 
 from automl_boosting.boosting import BoostedClassifier, BoostedRegressor, Boosting
 from automl_boosting.stopper import Stopper
-from automl_boosting.target import Loss, Rows
+from automl_boosting.target import LONGEST, Loss, Rows
 
 _FILE = "model.ubj"
 
@@ -143,9 +143,10 @@ class _Callback(xgboost.callback.TrainingCallback):
 
 def _objective(loss: Loss) -> dict[str, Any]:
     if loss.name == "log" and loss.classes == 2:
-        return {"objective": "binary:logistic", "eval_metric": "logloss"}
+        return {"objective": "binary:logistic", "eval_metric": "logloss", "max_delta_step": LONGEST}
     if loss.name == "log":
-        return {"objective": "multi:softprob", "num_class": loss.classes, "eval_metric": "mlogloss"}
+        kind = {"objective": "multi:softprob", "num_class": loss.classes, "eval_metric": "mlogloss"}
+        return {**kind, "max_delta_step": LONGEST}
     if loss.name == "quantile":
         return {"objective": "reg:quantileerror", "quantile_alpha": loss.level, "eval_metric": "quantile"}
     if loss.name == "absolute":
