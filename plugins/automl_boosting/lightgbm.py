@@ -92,27 +92,32 @@ class LightGBM(Boosting):
 
         data = lightgbm.Dataset(train.X, train.y, weight=train.weight, categorical_feature=sorted(self.categories_))
         valid = [] if held is None else [data.create_valid(held.X, held.y, weight=held.weight)]
-        booster = lightgbm.train(params, data, self.n_estimators, valid_sets=valid, callbacks=[after])
-        # Through its text form: the rounds after the best and the training data are let go.
-        return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=stopper.best_round))
+        # Left as it is, without the copy through its text that LightGBM would make: of many classes that is large.
+        booster = lightgbm.train(
+            params, data, self.n_estimators, valid_sets=valid, callbacks=[after], keep_training_booster=True
+        )
+        return booster.free_dataset()
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
         rounds = max(1, _LEAVES // (self._settings()["num_leaves"] * self.model_.num_model_per_iteration()))
-        there = self.model_.current_iteration()  # fewer than were asked for, where nothing was left to learn
-        if len(X) < _MANY or there <= rounds:
-            return np.asarray(self.model_.predict(X, num_threads=threads))
+        # Fewer than were asked for, where nothing was left to learn; more than the best, until the model is saved.
+        kept = min(self.n_estimators_, self.model_.current_iteration())
+        if len(X) < _MANY or kept <= rounds:
+            return np.asarray(self.model_.predict(X, num_iteration=kept, num_threads=threads))
         # A part of the trees at a time, which the cache holds: twice as fast as every row through all of them.
         raw = sum(
-            self.model_.predict(X, raw_score=True, start_iteration=i, num_iteration=rounds, num_threads=threads)
-            for i in range(0, there, rounds)
+            self.model_.predict(
+                X, raw_score=True, start_iteration=i, num_iteration=min(rounds, kept - i), num_threads=threads
+            )
+            for i in range(0, kept, rounds)
         )
         return _converted(np.asarray(raw), self.target_.loss)
 
     def _write(self, folder: Path) -> None:
-        (folder / _FILE).write_text(self.model_.model_to_string(), encoding="utf-8")
+        self.model_.save_model(folder / _FILE, num_iteration=self.n_estimators_)
 
     def _read(self, folder: Path) -> Any:
-        return lightgbm.Booster(model_str=(folder / _FILE).read_text(encoding="utf-8"))
+        return lightgbm.Booster(model_file=folder / _FILE)
 
 
 class LightGBMClassifier(BoostedClassifier, LightGBM):
