@@ -34,7 +34,7 @@ class Boosting(BaseEstimator):
 
     Attributes
     ----------
-    n_estimators_ : the rounds kept, which is the best round where validation rows were given.
+    n_estimators_ : the rounds kept; where validation rows were given, a few more than were best on them.
     """
 
     tuned: ClassVar[Mapping[str, Any]] = {}
@@ -66,7 +66,7 @@ class Boosting(BaseEstimator):
         X : (n, p), numbers and codes, NaN where missing.
         y : (n,), labels or numbers.
         sample_weight : (n,), or None.
-        validation : X and y of held-out rows; rounds after the best one on them are dropped.
+        validation : X and y of held-out rows; rounds well after the best one on them are dropped.
         deadline : seconds from now after which no further round is begun; one round is always done.
         categories : column number -> number of levels, for the columns of X that hold codes.
         monotone : column number -> 1 or -1: as the column rises, all else being equal, no value (of two classes, the
@@ -88,7 +88,7 @@ class Boosting(BaseEstimator):
         stopper = Stopper(end, rows=len(X))
         trends = [monotone.get(column, 0) for column in range(self.n_features_in_)] if monotone else []
         self.model_ = self._train(train, held, self.target_.loss, stopper, trends)
-        self.n_estimators_ = stopper.best_round
+        self.n_estimators_ = stopper.kept
         return self
 
     def refit_params(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Boosting(BaseEstimator):
         raise NotImplementedError
 
     def _train(self, train: Rows, held: Rows | None, loss: Loss, stopper: Stopper, trends: list[int]) -> Any:
-        """Boost until `stopper` says stop, and give a model of its `best_round` rounds.
+        """Boost until `stopper` says stop, and give a model of the rounds that are `kept`, or of all.
 
         `trends` has a 1, 0 or -1 for each column if some must be kept to, and is empty otherwise.
         """

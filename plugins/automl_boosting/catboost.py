@@ -69,6 +69,7 @@ class CatBoost(Boosting):
             "bootstrap_type": "Bernoulli",
             "random_seed": self._seed,
             "thread_count": self._threads(train.X),
+            "use_best_model": False,  # it would keep fewer rounds than are wanted
             "allow_const_label": True,
             "allow_writing_files": False,
             "logging_level": "Silent",
@@ -85,6 +86,8 @@ class CatBoost(Boosting):
         model = catboost.CatBoost(params)
         eval_set = None if held is None else self._pool(held.X, held)
         model.fit(self._pool(train.X, train), eval_set=eval_set, callbacks=[_Callback(stopper)])
+        if params["grow_policy"] == "SymmetricTree":  # CatBoost can shorten no others
+            model.shrink(ntree_end=stopper.kept)
         return model
 
     def _pool(self, X: np.ndarray, rows: Rows | None = None) -> Any:
@@ -101,11 +104,11 @@ class CatBoost(Boosting):
         return catboost.Pool(features, **known, thread_count=self._threads(X))
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
+        form = "Probability"
         if isinstance(self, BoostedRegressor):
             form = "Exponent" if self.target_.loss.grows else "RawFormulaVal"
-            raw: np.ndarray = self.model_.predict(self._pool(X), prediction_type=form, thread_count=threads)
-            return raw
-        raw = self.model_.predict(self._pool(X), prediction_type="Probability", thread_count=threads)
+        kept = min(self.n_estimators_, self.model_.tree_count_)
+        raw: np.ndarray = self.model_.predict(self._pool(X), form, ntree_end=kept, thread_count=threads)
         return raw
 
     def _write(self, folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+_FURTHER = 1.2  # times the best round are kept
+
 
 class Stopper:
     """Asked after every round.
@@ -17,20 +19,31 @@ class Stopper:
     Attributes
     ----------
     best_round : rounds done when the loss was lowest, or all of them where there is no loss to watch; at least 1.
+    done : all rounds done.
     """
 
     def __init__(self, end: float, rows: int) -> None:
-        self.best_round = 1
+        self.best_round = self.done = 1
         self._best = math.inf
         self._patience = max(20.0, 300 * min(1.0, 10_000 / rows))
         self._end = end
         self._last: float | None = None
+
+    @property
+    def kept(self) -> int:
+        """The rounds to keep: as far as they were done, a fifth more than were best.
+
+        What is best for one model is too early for the mean of several, which takes variance away and no bias (Sollich,
+        Krogh 1996, "Learning with ensembles: how over-fitting can be useful").
+        """
+        return min(self.done, math.ceil(_FURTHER * self.best_round))
 
     def stop(self, rounds: int, loss: float | None = None) -> bool:
         """Whether to stop after so many rounds, with this loss on the held-out rows.
 
         The patience grows with the best round, because a slow learner pauses for longer (as AutoGluon does it).
         """
+        self.done = rounds
         if loss is None or loss < self._best:
             self.best_round = rounds
             self._best = math.inf if loss is None else loss

@@ -90,7 +90,7 @@ class XGBoost(Boosting):
             callbacks=[_Callback(stopper)],
             verbose_eval=False,
         )
-        return booster[: stopper.best_round]
+        return booster[: stopper.kept]
 
     def _types(self, X: np.ndarray) -> dict[str, Any]:
         types = ["c" if column in self.categories_ else "q" for column in range(self.n_features_in_)]

@@ -222,6 +222,16 @@ def test_patience_grows_with_the_best_round_and_shrinks_with_rows():
     assert stopped_at(1_000, rows=100_000) == 1_000 + 320 + 1
 
 
+def test_a_fifth_more_rounds_than_were_best_are_kept_if_there_are_so_many():
+    stopper = Stopper(math.inf, rows=1_000)
+    for i in range(1, 53):
+        stopper.stop(i, abs(i - 50))
+    assert (stopper.best_round, stopper.kept) == (50, 52)
+    for i in range(53, 100):
+        stopper.stop(i, abs(i - 50))
+    assert (stopper.best_round, stopper.kept) == (50, 60)
+
+
 def test_the_plugin_itself_imports_no_library():
     import subprocess
     import sys
