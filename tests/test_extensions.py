@@ -226,6 +226,23 @@ def test_a_view_that_raises_costs_its_trials_and_no_more(install_plugin, tmp_pat
     assert any(trial.family == "logistic" and trial.status == "ok" for trial in model.trials_)
 
 
+def test_a_metric_that_raises_is_told_with_its_plugin(install_plugin, tmp_path, automl):
+    source = """
+        from automl import Metric, hookimpl
+
+        def sour(y, prediction, weight):
+            raise RuntimeError("no lemons")
+
+        @hookimpl
+        def automl_metrics():
+            yield Metric("sour", sour, True, {"multiclass"}, "proba")
+    """
+    install_plugin("lemons", source)
+    automl("fit", "data=iris", "metric=sour", f"run.dir={tmp_path / 'run'}", code=4)
+    assert "plugin 'lemons', hook automl_metrics, metric 'sour': RuntimeError: no lemons" in automl.err
+    assert "plugins.deny=[lemons]" in automl.err
+
+
 def test_a_family_whose_view_no_plugin_gives_is_left_out(install_plugin):
     source = """
         from automl import Family, hookimpl

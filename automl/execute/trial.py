@@ -75,7 +75,8 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         if job["fold"] is not None:
             answer = predict(estimator, X_valid, classes)
             there = None if problem.weight is None else problem.weight[rows.valid]
-            score = float(problem.metric.score(y_valid, answer, there))
+            with problem.registry.calling("metrics", problem.task.metric):
+                score = float(problem.metric.score(y_valid, answer, there))
             if not np.isfinite(score) and problem.folds == 1:
                 raise ValueError(f"{problem.task.metric} is {score} on the validation rows")
         predicted = time.perf_counter()
