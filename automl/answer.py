@@ -24,6 +24,46 @@ def pooled(predictions: Sequence[np.ndarray], powers: Iterable[float]) -> np.nda
     return shares / shares.sum(axis=1, keepdims=True)
 
 
+class Spread:
+    """How far the models of each bag, the fold models of a trial, are apart on each row of a multiclass task.
+
+    The mean of a bag is less sure of itself than its models are, the more so the less they agree. But what was learned
+    out of fold, temperature and all, is of one model at a time: so the mean is made as sure as one of them.
+    """
+
+    def __init__(self) -> None:
+        self._bags: dict[str, tuple[float, int, np.ndarray, np.ndarray]] = {}
+
+    def add(self, bag: str, weight: float, probabilities: np.ndarray) -> None:
+        """One more model of a bag, with its share in the whole blend and what it says (n, C)."""
+        logs = np.log(clipped(probabilities))
+        logs -= logs.mean(axis=1, keepdims=True)
+        total, count, sums, squares = self._bags.get(bag, (0.0, 0, 0.0, 0.0))
+        self._bags[bag] = (total + weight, count + 1, sums + logs, squares + logs**2)
+
+    def undone(self, blended: np.ndarray) -> np.ndarray:
+        """The blend (n, C), as sure of itself as one model of each bag is.
+
+        It takes back what a softmax loses where its inputs are Gaussian, by the mean-field approximation (MacKay 1992,
+        "The evidence framework applied to classification networks"; Lu, Ie, Sha 2020, "Mean-field approximation to
+        Gaussian-softmax integral"): their standard deviation is that over a bag's models, of centred logarithms.
+        """
+        variance = np.zeros(len(blended))
+        for weight, count, sums, squares in self._bags.values():
+            variance += weight * np.maximum(0, squares / count - (sums / count) ** 2).mean(axis=1)
+        return _tempered(blended, 1 / np.sqrt(1 + np.pi / 8 * variance[:, None]))
+
+
+def _tempered(shares: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """Shares (n, C) raised to the inverse of a temperature, one for all or one for each row (n, 1), and summing to 1.
+
+    From the greatest down, so that not even a temperature near 0 makes all of a row vanish.
+    """
+    raised = (shares / shares.max(axis=1, keepdims=True)) ** (1 / temperature)
+    found: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
+    return found
+
+
 @dataclass(frozen=True)
 class Answer:
     """How members' probabilities become one, that a calibrated one, and this a label.
@@ -50,12 +90,7 @@ class Answer:
         if self.curve:
             second = np.interp(shares[:, 1], *np.array(self.curve).T)
             return np.column_stack([1 - second, second])
-        if self.temperature == 1:
-            return shares
-        # From the greatest down, so that not even a temperature near 0 makes all of a row vanish.
-        shares = (shares / shares.max(axis=1, keepdims=True)) ** (1 / self.temperature)
-        found: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
-        return found
+        return shares if self.temperature == 1 else _tempered(shares, self.temperature)
 
     def weighed(self, probabilities: np.ndarray) -> np.ndarray:
         """(n, C), whose greatest value in each row is at the code of the label."""

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import ThreadpoolController
 
-from automl.answer import Answer, pooled
+from automl.answer import Answer, Spread, pooled
 from automl.artifact import MANIFEST, TemporaryFolder, load_model, unseal, written_whole
 from automl.data.read import read
 from automl.data.schema import Schema
@@ -200,16 +200,20 @@ class Predictor:
     def _blend(self, table: pl.DataFrame) -> np.ndarray:
         encoded = {name: view.transform(table) for name, view in self._views.items()}
         parts: dict[str, np.ndarray] = {}  # by trial where each counts by itself, or all in one
-        members = self.members
+        members, classes, spread = self.members, len(self.task.classes), Spread()
         # A few rows are not worth a second thread: on a busy machine they would wait for it a hundred times as long.
         with self._threads.limit(limits=1) if table.height < _FEW else nullcontext():
             for member in members:
-                said = member.weight * predict(member.estimator, encoded[member.view], len(self.task.classes))
-                key = member.trial if self.answer.powers else ""
+                said = predict(member.estimator, encoded[member.view], classes)
+                if classes > 2:
+                    spread.add(member.trial, member.weight, said)
+                said, key = member.weight * said, member.trial if self.answer.powers else ""
                 parts[key] = parts[key] + said if key in parts else said
-        if not self.answer.powers:
-            return parts[""]
-        return pooled([part / part.sum(axis=1, keepdims=True) for part in parts.values()], self.answer.powers)
+        if self.answer.powers:
+            blended = pooled([part / part.sum(axis=1, keepdims=True) for part in parts.values()], self.answer.powers)
+        else:
+            blended = parts[""]
+        return spread.undone(blended) if classes > 2 else blended
 
     @cached_property
     def _threads(self) -> ThreadpoolController:
