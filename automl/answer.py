@@ -32,14 +32,20 @@ class Spread:
     """
 
     def __init__(self) -> None:
-        self._bags: dict[str, tuple[float, int, np.ndarray, np.ndarray]] = {}
+        self._bag, self._weight, self._count = "", 0.0, 0
+        self._sums = self._squares = np.zeros((1, 1))  # of the bag's logarithms, so far
+        self._variance = np.zeros(1)  # of the bags before it
 
     def add(self, bag: str, weight: float, probabilities: np.ndarray) -> None:
-        """One more model of a bag, with its share in the whole blend and what it says (n, C)."""
+        """One more model, with its share in the whole blend and what it says (n, C); a bag's models come together."""
+        if bag != self._bag:
+            self._variance = self._so_far()
+            self._bag, self._weight, self._count = bag, 0.0, 0
+            self._sums = self._squares = np.zeros((1, 1))
         logs = np.log(clipped(probabilities))
         logs -= logs.mean(axis=1, keepdims=True)
-        total, count, sums, squares = self._bags.get(bag, (0.0, 0, 0.0, 0.0))
-        self._bags[bag] = (total + weight, count + 1, sums + logs, squares + logs**2)
+        self._weight, self._count = self._weight + weight, self._count + 1
+        self._sums, self._squares = self._sums + logs, self._squares + logs**2
 
     def undone(self, blended: np.ndarray) -> np.ndarray:
         """The blend (n, C), as sure of itself as one model of each bag is.
@@ -48,10 +54,14 @@ class Spread:
         "The evidence framework applied to classification networks"; Lu, Ie, Sha 2020, "Mean-field approximation to
         Gaussian-softmax integral"): their standard deviation is that over a bag's models, of centred logarithms.
         """
-        variance = np.zeros(len(blended))
-        for weight, count, sums, squares in self._bags.values():
-            variance += weight * np.maximum(0, squares / count - (sums / count) ** 2).mean(axis=1)
-        return _tempered(blended, 1 / np.sqrt(1 + np.pi / 8 * variance[:, None]))
+        return _tempered(blended, 1 / np.sqrt(1 + np.pi / 8 * self._so_far()[:, None]))
+
+    def _so_far(self) -> np.ndarray:
+        """The variance (n,) of each row, the mean over the classes and, by weight, over the bags."""
+        if not self._count:
+            return self._variance
+        over_models = self._squares / self._count - (self._sums / self._count) ** 2
+        return self._variance + self._weight * np.maximum(0, over_models).mean(axis=1)
 
 
 def _tempered(shares: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:

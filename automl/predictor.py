@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _FEW = 256  # rows
 _ROWS = 50_000  # that are predicted at a time, so that the encoded rows of a large table need not all be held
+_SHARES = 200_000  # probabilities, likewise
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ class Predictor:
 
     def _answers(self, table: pl.DataFrame) -> np.ndarray:
         """Probabilities (n, classes) or values (n,) for a typed table, some rows at a time."""
-        parts = [self._blend(table.slice(start, _ROWS)) for start in range(0, table.height, _ROWS)]
+        rows = min(_ROWS, max(1, _SHARES // max(1, len(self.task.classes))))
+        parts = [self._blend(table.slice(start, rows)) for start in range(0, table.height, rows)]
         blended = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return self.answer.probabilities(blended) if self.task.classes else blended
 
