@@ -226,6 +226,31 @@ def test_a_view_that_raises_costs_its_trials_and_no_more(install_plugin, tmp_pat
     assert any(trial.family == "logistic" and trial.status == "ok" for trial in model.trials_)
 
 
+def test_a_fit_watches_some_of_the_validation_rows_if_they_are_many(install_plugin, tmp_path, monkeypatch):
+    source = """
+        from automl import Family, hookimpl
+        from sklearn.neighbors import KNeighborsClassifier
+
+        class Watcher(KNeighborsClassifier):
+            def fit(self, X, y, validation):
+                seen, labels = validation
+                assert len(seen) == len(labels) == 25, len(labels)
+                assert len(set(labels)) == 3
+                return super().fit(X, y)
+
+        @hookimpl
+        def automl_families():
+            yield Family("watcher", {"classification": f"{__name__}:Watcher"}, can={"validation"})
+    """
+    install_plugin("watch", source)
+    monkeypatch.setattr("automl.execute.trial._WATCHED", 20)
+    said = ["executor=inprocess", "split.folds=3", "split.kind=kfold", "budget.trials=1"]
+    model = AutoML(families=["watcher"], output_dir=tmp_path / "run", overrides=said)
+    model.fit("sklearn:iris", target="target")
+    tried = [trial for trial in model.trials_ if trial.family == "watcher"]
+    assert [(trial.status, trial.reason) for trial in tried] == [("ok", "")]
+
+
 def test_a_metric_that_raises_is_told_with_its_plugin(install_plugin, tmp_path, automl):
     source = """
         from automl import Metric, hookimpl
