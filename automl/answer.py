@@ -29,9 +29,14 @@ class Spread:
 
     The mean of a bag is less sure of itself than its models are, the more so the less they agree. But what was learned
     out of fold, temperature and all, is of one model at a time: so the mean is made as sure as one of them.
+
+    Parameters
+    ----------
+    repeats : how many models' mean an out-of-fold prediction was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: int = 1) -> None:
+        self._repeats = repeats
         self._bag, self._weight, self._count = "", 0.0, 0
         self._sums = self._squares = np.zeros((1, 1))  # of the bag's logarithms, so far
         self._variance = np.zeros(1)  # of the bags before it
@@ -48,7 +53,7 @@ class Spread:
         self._sums, self._squares = self._sums + logs, self._squares + logs**2
 
     def undone(self, blended: np.ndarray) -> np.ndarray:
-        """The blend (n, C), as sure of itself as one model of each bag is.
+        """The blend (n, C), as sure of itself as an out-of-fold prediction is.
 
         It takes back what a softmax loses where its inputs are Gaussian, by the mean-field approximation (MacKay 1992,
         "The evidence framework applied to classification networks"; Lu, Ie, Sha 2020, "Mean-field approximation to
@@ -57,11 +62,12 @@ class Spread:
         return _tempered(blended, 1 / np.sqrt(1 + np.pi / 8 * self._so_far()[:, None]))
 
     def _so_far(self) -> np.ndarray:
-        """The variance (n,) of each row, the mean over the classes and, by weight, over the bags."""
-        if not self._count:
+        """What averaging took of the variance (n,) of each row: the mean over classes and, by weight, over the bags."""
+        if self._count <= self._repeats:
             return self._variance
         over_models = self._squares / self._count - (self._sums / self._count) ** 2
-        return self._variance + self._weight * np.maximum(0, over_models).mean(axis=1)
+        taken = (1 / self._repeats - 1 / self._count) / (1 - 1 / self._count)
+        return self._variance + self._weight * taken * np.maximum(0, over_models).mean(axis=1)
 
 
 def _tempered(shares: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:

@@ -175,6 +175,7 @@ def _save(
             "views": sorted(view.name for view in views),
             "members": members,
             "answer": answer.to_dict(),
+            "repeats": problem.repeats,
             "facts": {
                 "score": run.score,
                 "low": run.low,

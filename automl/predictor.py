@@ -68,6 +68,7 @@ class Predictor:
         self._aside = [name for name in (self.task.target, *manifest["aside"]) if name not in features]
         self.facts: dict[str, Any] = dict(manifest["facts"])
         self.answer = Answer.from_dict(manifest["answer"])
+        self._repeats = int(manifest["repeats"])
         self._registry = registry
         self._views = {name: self._view(name) for name in manifest["views"]}
         self._said: list[Mapping[str, Any]] = manifest["members"]
@@ -202,7 +203,7 @@ class Predictor:
     def _blend(self, table: pl.DataFrame) -> np.ndarray:
         encoded = {name: view.transform(table) for name, view in self._views.items()}
         parts: dict[str, np.ndarray] = {}  # by trial where each counts by itself, or all in one
-        members, classes, spread = self.members, len(self.task.classes), Spread()
+        members, classes, spread = self.members, len(self.task.classes), Spread(self._repeats)
         # A few rows are not worth a second thread: on a busy machine they would wait for it a hundred times as long.
         with self._threads.limit(limits=1) if table.height < _FEW else nullcontext():
             for member in members:

@@ -7,9 +7,9 @@ from scipy.special import softmax
 from automl.answer import Spread
 
 
-def spread_of(bags):
+def spread_of(bags, repeats=1):
     """The spread of bags, each a share in the blend and its models' probabilities; and the blend."""
-    spread, blended = Spread(), 0
+    spread, blended = Spread(repeats), 0
     for name, (share, models) in enumerate(bags):
         for said in models:
             spread.add(str(name), share / len(models), said)
@@ -42,6 +42,16 @@ def test_a_mean_gets_back_what_averaging_took(truth, noise):
 
     spread, blended = spread_of([(1.0, noisy(truth, noise, models=30))])
     assert far(spread.undone(blended)) < 0.8 * far(blended)
+
+
+def test_a_mean_is_made_as_sure_as_the_means_of_as_many_models_as_were_measured(truth):
+    def sure(said):
+        return float(said.max(axis=1).mean())
+
+    models = noisy(truth, 1.0, 12)
+    found = [sure(spread.undone(blended)) for spread, blended in (spread_of([(1.0, models)], r) for r in (1, 3, 12))]
+    assert found[0] > found[1] > found[2]
+    assert found[2] == pytest.approx(sure(np.mean(models, axis=0)))
 
 
 def test_labels_stay_and_no_row_hangs_on_another(truth):

@@ -127,6 +127,11 @@ class Problem:
         """The rows that validate in any fold, sorted; the scores of a trial are over these."""
         return np.unique(np.concatenate([self.fold(i).valid for i in range(self.folds)]))
 
+    @cached_property
+    def repeats(self) -> int:
+        """How many models' mean an out-of-fold prediction is."""
+        return sum(len(self.fold(i).valid) for i in range(self.folds)) // len(self.rows)
+
     def validated(self, values: np.ndarray | None) -> Any:
         """The part of a per-row array (n, ...) that `predictions` is about; None stays None."""
         return None if values is None else values[self.rows]
