@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from automl import AutoML, load
+from automl.answer import Spread
 from automl.compose import compose
 from automl.errors import ConfigError, DataError, DataWarning, RefusedError, StorageError
 from automl.fit import fit
@@ -178,6 +179,21 @@ def test_of_a_split_over_time_the_last_fold_predicts():
     assert len(model.trials_[1].folds) == 3
     assert [member.name for member in model.predictor_.members] == ["logistic-1-2"]
     assert model.predictor_.members[0].weight == 1
+
+
+@pytest.mark.parametrize(("split", "repeats"), [("kfold", 1), ("repeated", 3)])
+def test_of_many_classes_the_mean_is_made_as_sure_as_what_was_measured(split, repeats):
+    said = ("executor=inprocess", "budget.trials=1", f"split.kind={split}", "split.folds=2", "split.repeats=3")
+    data, y = load_iris(return_X_y=True)
+    predictor = AutoML(families=["lightgbm"], overrides=said).fit(data, y).predictor_
+    spread, each = Spread(repeats), []
+    for member in predictor.members:
+        each.append(member.estimator.predict_proba(data.astype(np.float32)))
+        spread.add("", member.weight, each[-1])
+    assert len(each) == 2 * repeats
+    found = predictor.predict_proba(data)
+    np.testing.assert_allclose(found, spread.undone(np.mean(each, axis=0)), atol=1e-9)
+    assert not np.allclose(found, np.mean(each, axis=0), atol=1e-4)
 
 
 # Evaluation and tables
