@@ -18,7 +18,7 @@ _VIEW = "view"  # the parameter of a candidate that names the view, where the fa
 TABULAR = frozenset({"binary", "multiclass", "regression"})
 CAPABILITIES = {
     "weights": "fit takes `sample_weight`, an array (n,)",
-    "validation": "fit takes `validation`, a tuple (X, y) of held-out rows for early stopping",
+    "validation": "fit takes `validation`, a tuple (X, y) of held-out rows for early stopping, 20,000 at most",
     "deadline": "fit takes `deadline`, the seconds it may run, and returns what it has by then",
     "categories": "fit takes `categories`, a dict from column number to number of levels, of the view `codes`",
     "refit": "a fitted estimator has `refit_params()`, parameters with which a fit needs no validation rows",

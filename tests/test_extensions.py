@@ -234,7 +234,7 @@ def test_a_fit_watches_some_of_the_validation_rows_if_they_are_many(install_plug
         class Watcher(KNeighborsClassifier):
             def fit(self, X, y, validation):
                 seen, labels = validation
-                assert len(seen) == len(labels) == 25, len(labels)
+                assert len(seen) == len(labels) == 17, len(labels)
                 assert len(set(labels)) == 3
                 return super().fit(X, y)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import time
 import warnings
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from automl.family import Family, predict
 from automl.machine import gpus
 
 REFIT = "refit.json"  # in the folder of a fold: what its estimator says of a refit
-_WATCHED = 20_000  # validation rows, or nearly twice as many, for a fit to stop by: looking at more takes much time
+_WATCHED = 20_000  # validation rows, at most, for a fit to stop by: looking at more would take much of its time
 
 
 def evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver that has not converged shows in its score
-        some = slice(None, None, max(1, len(y_valid) // min(_WATCHED, len(y))))
+        some = slice(None, None, max(1, math.ceil(len(y_valid) / min(_WATCHED, len(y)))))
         watched = (X_valid[some], y_valid[some])
         estimator.fit(X, y, **extras(problem, family, view, watched, weight, job["deadline"]))
         fitted = time.perf_counter()
