@@ -23,7 +23,7 @@ def compose(overrides: Sequence[str] = (), *, config: str | Path | Mapping[str, 
 
     Parameters
     ----------
-    overrides : Hydra overrides, e.g. ``["budget=1m", "family.lightgbm.space.num_leaves={int: [4, 64]}"]``.
+    overrides : Hydra overrides, e.g. ``["budget=1m", "family.NAME.space.PARAM={int: [4, 64]}"]``.
     config : a YAML file (the `config.yaml` of a run, for one) or a mapping, laid over the defaults.
 
     Raises

@@ -19,6 +19,9 @@ from contextlib import suppress
 from automl.artifact import skops_io
 from automl.execute import worker
 
+CORE = ("automl.execute.trial", "sklearn.base")
+"""What the server loads before all else: without these no trial begins."""
+
 _MESSAGE = 1 << 16  # bytes, at most, of a request
 
 
@@ -130,7 +133,7 @@ def main() -> None:
     worker.die_with_parent(int(os.environ["AUTOML_DRIVER"]))
     driver = socket.socket(fileno=int(sys.argv[1]))
     os.dup2(2, 1)  # libraries may print
-    for name in ("automl.execute.trial", "sklearn.base"):  # without these no trial begins
+    for name in CORE:
         importlib.import_module(name)
     loaded: set[str] = set()
     later = [skops_io]  # most need it when they end; it is loaded while nobody asks for anything

@@ -71,7 +71,7 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver that has not converged shows in its score
-        some = slice(None, None, max(1, math.ceil(len(y_valid) / min(_WATCHED, len(y)))))
+        some = slice(None, None, max(1, math.ceil(len(y_valid) / _WATCHED)))
         watched = (X_valid[some], y_valid[some])
         estimator.fit(X, y, **extras(problem, family, view, watched, weight, job["deadline"]))
         fitted = time.perf_counter()

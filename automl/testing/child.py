@@ -140,10 +140,7 @@ def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
     importlib.import_module(place.partition(":")[0])
     seconds = time.process_time() - begin
     brought = {name.partition(".")[0] for name in set(sys.modules) - before}
-    for core in (
-        "automl.execute.trial",
-        "sklearn.base",
-    ):  # as where workers are forked from; linear algebra has threads
+    for core in importlib.import_module("automl.execute.forkserver").CORE:  # its linear algebra has threads of its own
         importlib.import_module(core)
     busy = []
     for name in requires:

@@ -142,11 +142,10 @@ class _Callback(xgboost.callback.TrainingCallback):
 
 
 def _objective(loss: Loss) -> dict[str, Any]:
-    if loss.name == "log" and loss.classes == 2:
-        return {"objective": "binary:logistic", "eval_metric": "logloss", "max_delta_step": LONGEST}
     if loss.name == "log":
-        kind = {"objective": "multi:softprob", "num_class": loss.classes, "eval_metric": "mlogloss"}
-        return {**kind, "max_delta_step": LONGEST}
+        two = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        many = {"objective": "multi:softprob", "num_class": loss.classes, "eval_metric": "mlogloss"}
+        return {**(two if loss.classes == 2 else many), "max_delta_step": LONGEST}
     if loss.name == "quantile":
         return {"objective": "reg:quantileerror", "quantile_alpha": loss.level, "eval_metric": "quantile"}
     if loss.name == "absolute":

@@ -120,6 +120,18 @@ def test_validation_rows_cut_the_rounds_at_the_best(name):
     np.testing.assert_allclose(refit.predict_proba(X), model.predict_proba(X), atol=1e-6)
 
 
+def test_catboost_answers_by_the_rounds_kept_where_it_cannot_be_shortened(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 5)).astype(np.float32), rng.integers(0, 2, 400)
+    how = {"learning_rate": 0.3, "grow_policy": "Depthwise"}
+    model = build("catboost", "binary", n_estimators=2000, **how).fit(X[:200], y[:200], validation=(X[200:], y[200:]))
+    assert model.model_.tree_count_ > model.n_estimators_
+    refit = build("catboost", "binary", n_estimators=model.n_estimators_, **how).fit(X[:200], y[:200])
+    np.testing.assert_allclose(refit.predict_proba(X), model.predict_proba(X), atol=1e-6)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(type(model).load(tmp_path / "model").predict_proba(X), model.predict_proba(X))
+
+
 @each
 def test_the_deadline_is_kept_and_what_was_learned_predicts(name):
     X = np.random.default_rng(0).normal(size=(20_000, 20)).astype(np.float32)
