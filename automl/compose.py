@@ -334,7 +334,7 @@ def _unknown_key(key: str) -> str:
         known = [f"{found[1]}{item.name}" for item in dataclasses.fields(FamilyConf)]
         key = found[0]
     last = {name.split(".")[-1]: name for name in known}
-    hint = nearest(key, known) or nearest(last.get(key.split(".")[-1], key), known)
+    hint = nearest(key, known, none="") or nearest(last.get(key.split(".")[-1], key), known)
     return f"unknown config key {key!r}{hint} `automl config` prints every key."
 
 

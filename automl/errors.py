@@ -52,7 +52,7 @@ class DataWarning(UserWarning):
     """Something in a table that was dropped, ignored or imputed, with its count."""
 
 
-def nearest(word: object, known: Iterable[str], *, prefix: str = "; did you mean ") -> str:
-    """A hint naming the known word closest to `word`, or nothing: `"; did you mean 'income'?"`."""
+def nearest(word: object, known: Iterable[str], *, prefix: str = "; did you mean ", none: str = ".") -> str:
+    """The end of a sentence on a word that is not known: `"; did you mean 'income'?"`, or `none` if none is near."""
     found = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"{prefix}{found[0]!r}?" if found else ""
+    return f"{prefix}{found[0]!r}?" if found else none

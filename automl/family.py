@@ -82,7 +82,7 @@ class Family:
         for part, words, known in (("tasks", self.tasks, sorted(TABULAR)), ("can", self.can, [*CAPABILITIES])):
             if unknown := sorted(words - set(known)):
                 raise ConfigError(
-                    f"family {self.name!r}: {part} has the unknown {unknown[0]!r}{nearest(unknown[0], known) or '.'} "
+                    f"family {self.name!r}: {part} has the unknown {unknown[0]!r}{nearest(unknown[0], known)} "
                     f"Known: {', '.join(known)}"
                 )
 

@@ -106,7 +106,7 @@ def resolve(name: str, kind: str, metrics: Mapping[str, Metric]) -> Metric:
     hint = f"For a {kind} task: {', '.join(fitting)}, or a scikit-learn scorer by its name."
     found = metrics.get(name) or _quantile(name) or _scorer(name)
     if found is None:
-        near = nearest(name, ["auto", *metrics, *_scorer_names()]) or "."
+        near = nearest(name, ["auto", *metrics, *_scorer_names()])
         raise ConfigError(f"metric={name}: unknown metric{near} {hint}")
     if kind not in found.tasks:
         raise ConfigError(f"metric={name} does not go with a {kind} task. {hint}")

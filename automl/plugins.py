@@ -78,7 +78,7 @@ class Registry:
         ConfigError : there is none; the message names the nearest, and why a failed plugin may have had it.
         """
         if name not in self.families:
-            hint = nearest(name, self.families) or "."
+            hint = nearest(name, self.families)
             raise ConfigError(f"unknown family {name!r}{hint} {self.failures()}".rstrip())
         return self.families[name]
 
@@ -100,7 +100,7 @@ class Registry:
             if name not in self.families and not of_plugin:
                 names = {*self.families, *(f.plugin for f in self.families.values())}
                 raise ConfigError(
-                    f"families: unknown family {name!r}{nearest(name, names) or '.'} "
+                    f"families: unknown family {name!r}{nearest(name, names)} "
                     f"Installed: {', '.join(sorted(names))}. {self.failures()}".rstrip()
                 )
             group = of_plugin if name not in self.families else [self.families[name]]
@@ -198,7 +198,7 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
     names = sorted({point.name for point in found})
     if unknown := [name for name in allow or () if name not in names]:
         raise ConfigError(
-            f"plugins.allow: no plugin {unknown[0]!r} is installed{nearest(unknown[0], names) or '.'} "
+            f"plugins.allow: no plugin {unknown[0]!r} is installed{nearest(unknown[0], names)} "
             f"Installed: {', '.join(names)}"
         )
     registry = Registry()
@@ -342,11 +342,11 @@ def _refuse_what_is_no_hook(manager: pluggy.PluginManager, module: Any) -> None:
         if hook not in hooks:
             if said.get("optionalhook"):
                 continue
-            raise ConfigError(f"unknown hook {hook!r}{nearest(hook, hooks) or '.'} Known: {', '.join(hooks)}")
+            raise ConfigError(f"unknown hook {hook!r}{nearest(hook, hooks)} Known: {', '.join(hooks)}")
         if foreign := [word for word in _arguments(function) if word not in hooks[hook]]:
             given = ", ".join(hooks[hook]) or "nothing"
             raise ConfigError(
-                f"hook {hook} takes {foreign[0]!r}, which it is not given{nearest(foreign[0], hooks[hook]) or '.'} "
+                f"hook {hook} takes {foreign[0]!r}, which it is not given{nearest(foreign[0], hooks[hook])} "
                 f"It may take {given}"
             )
 

@@ -211,7 +211,7 @@ class Schema:
             return {column.name: name for column, name in zip(self.columns, names, strict=True)}
         spare = [name for name in names if name not in {column.name for column in self.columns}]
         shown = "".join(
-            f" {name!r}{nearest(name, spare, prefix=' (is it ')}{')' * bool(nearest(name, spare))}"
+            f" {name!r}{nearest(name, spare, prefix=' (is it ', none='')}{')' * bool(nearest(name, spare, none=''))}"
             for name in lacking[:5]
         )
         more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""

@@ -158,7 +158,7 @@ _VALID_NAMES = {"valid", "val", "validation", "test"}
 
 def _check(conf: SplitConf, column: np.ndarray | None, kinds: Mapping[str, SplitKind]) -> None:
     if conf.kind not in ("auto", *kinds):
-        near = nearest(conf.kind, ("auto", *kinds)) or "."
+        near = nearest(conf.kind, ("auto", *kinds))
         raise ConfigError(f"split.kind={conf.kind}: unknown kind{near} Known: {', '.join(('auto', *kinds))}")
     holds = "" if conf.kind == "auto" else kinds[conf.kind].column
     if holds and column is None:
