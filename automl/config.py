@@ -131,10 +131,11 @@ class ExecutorConf:
     """Where trials run."""
 
     kind: str = _key("a registered executor: local, inprocess, ...")
+    cores: int | None = _key("cores for all trials together; null for all that the machine has", minimum=1)
     slots: int | None = _key(
-        "trials side by side; null for as many as cores where the table is small, else one", minimum=1
+        "trials side by side; null for as many as cores, fewer with more threads each the larger the table", minimum=1
     )
-    threads: int | None = _key("cores for each trial; null to share the machine's among the slots", minimum=1)
+    threads: int | None = _key("cores for each trial; null to share them among the slots", minimum=1)
 
 
 @dataclass

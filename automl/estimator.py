@@ -214,7 +214,7 @@ class AutoML(BaseEstimator):
         if self.n_jobs is not None:
             if self.n_jobs == 0:
                 raise ConfigError("n_jobs=0: say how many cores, or None or -1 for all of them")
-            said.append(f"executor.threads={self.n_jobs if self.n_jobs > 0 else max(1, cores() + 1 + self.n_jobs)}")
+            said.append(f"executor.cores={self.n_jobs if self.n_jobs > 0 else max(1, cores() + 1 + self.n_jobs)}")
         if self.random_state is not None:
             if not isinstance(self.random_state, int | np.integer):
                 raise ConfigError(

@@ -11,7 +11,7 @@ import polars as pl
 
 from automl.bounds import written
 from automl.compose import leave_out_broken, registry_for, shipped_family
-from automl.config import Config, SplitConf
+from automl.config import Config, ExecutorConf, SplitConf
 from automl.data.check import Finding
 from automl.data.check import check as lint
 from automl.data.read import read
@@ -27,7 +27,7 @@ from automl.search.cost import prior
 from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
 
-_SMALL = 300_000  # cells: below, a fit makes no good use of several cores, and fits run side by side instead
+_LARGE = 5_000_000  # cells of a table on which one fit makes good use of all cores; of smaller ones, side by side
 _FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
 _START = 2.0  # seconds until the first trial
 _SHARE, _SHARE_OF_FEW = 0.6, 1.25  # of the time from there on, for the first candidates of the quicker families
@@ -120,9 +120,8 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     table_facts = facts_of(typed.height, schema, y, len(classes))
     specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
-    slots = config.executor.slots or (cores() if typed.height * typed.width < _SMALL else 1)
-    threads = config.executor.threads or max(1, cores() // slots)
-    said, why_folds = _carried(config, typed.height, specs, table_facts["cells"])
+    slots, threads = _shared(config.executor, typed.height * typed.width)
+    said, why_folds = _carried(config, typed.height, specs, table_facts["cells"], slots * threads)
     if "groups" in extra and said.kind == "auto":
         said = replace(said, kind="group", column="groups")
     column = _split_column(said.kind, said.column, typed, extra)
@@ -156,7 +155,21 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     )
 
 
-def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float) -> tuple[SplitConf, str]:
+def _shared(said: ExecutorConf, cells: int) -> tuple[int, int]:
+    """How many trials run side by side, and the cores of each, for a table of so many cells.
+
+    A second core makes no fit twice as quick, and a second fit always takes one. But large fits side by side take
+    memory, and each of them takes long.
+    """
+    total = said.cores or cores()
+    share = total // said.slots if said.slots else round(total * cells / _LARGE)
+    threads = said.threads or max(1, min(total, share))
+    return said.slots or max(1, total // threads), threads
+
+
+def _carried(
+    config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float, working: int
+) -> tuple[SplitConf, str]:
     """The split with as many folds as the time budget carries, where the config leaves them open; and why.
 
     It carries them if the first candidates of the quicker half of the families take at most so much of it, by their
@@ -168,7 +181,7 @@ def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: 
     if usual is None or config.budget.trials is not None:
         return said, ""
     costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
-    a_fold = sum(costs[: (len(costs) + 1) // 2]) / cores()
+    a_fold = sum(costs[: (len(costs) + 1) // 2]) / working
     few = (rows < _FEW_ROWS) * _FEWER[0]
     seconds = max(0.0, config.seconds - _START)
     if more := [k for k in _MORE if k > usual and k * a_fold <= _SHARE_OF_MORE * seconds]:

@@ -23,9 +23,9 @@ _WARM: list[ForkServer] = []
 def warm_for(overrides: Sequence[str]) -> AbstractContextManager[None]:
     """Within this block a run told by these overrides is quicker to start: workers load while its config is composed.
 
-    If they may name another executor, it is for that one to say; its slots and threads may be told.
+    If they may name another executor, it is for that one to say; its cores, slots and threads may be told.
     """
-    kept = ("executor.threads=", "executor.slots=")
+    kept = ("executor.cores=", "executor.slots=", "executor.threads=")
     named = any("executor" in word and not word.startswith(kept) for word in overrides)
     return nullcontext() if named else LocalExecutor.warm()
 

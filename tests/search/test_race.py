@@ -231,7 +231,7 @@ def test_a_trial_whose_folds_cannot_all_be_run_is_ended_after_the_first(problems
 
 
 def test_when_nothing_fits_any_more_the_race_ends_early(problems):
-    made, _, clock = race(problems[3], losses({"prior": 1, "model": 1}, seconds=4.0), seconds=60)
+    made, _, clock = race(problems[3], lambda job: (4.0, 100 - job["trial"]), seconds=60)
     assert made.why == "no further trial fits into the time left"
     assert 1000 < clock.now < 1060 - made.budget.reserve
     assert {t.status for t in made.trials} == {"ok"}
@@ -305,7 +305,7 @@ def test_an_interrupt_keeps_what_is_done_and_marks_what_is_not(problems):
                 raise KeyboardInterrupt
             return super().wait(seconds)
 
-    executor = Interrupted(problems[3], clock, losses({"prior": 3, "model": 1}))
+    executor = Interrupted(problems[3], clock, lambda job: (1.0, 3 - job["trial"]))
     ended = []
     made = Race(
         problems[3],
