@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -16,11 +17,13 @@ from automl.answer import Answer
 from automl.artifact import seal, written_whole
 from automl.bounds import excess
 from automl.data.problem import Problem
-from automl.metrics import interval
+from automl.metrics import Metric, interval
 from automl.plan import Plan
 from automl.run import Run, Trial, versions
 from automl.search.ensemble import blend, select, select_steadily
 from automl.serving import row_seconds, serving_folds
+
+_MOST = 50  # trials among which an ensemble is chosen
 
 
 def keep(run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], *, deadline: float) -> float:
@@ -78,6 +81,7 @@ def weigh(
         over = [sum(max(0.0, share) for share in excess(trial.costs, bounds).values()) for trial in chosen]
         kept = [trial for trial, share in zip(chosen, over, strict=True) if not share]
         chosen = kept or [chosen[int(np.argmin(over))]]
+    chosen = _shortlist(chosen, planned.metric)
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     predictions = [problem.predictions(trial.number) for trial in chosen]
     limits: dict[str, Any] = {"most": config.predictor.members} if limited else {}
@@ -101,6 +105,22 @@ def weigh(
         for trial, share in zip(chosen, shares, strict=True):
             trial.weight = float(share)
     return Ensemble(members, blend(predictions, shares), besides)
+
+
+def _shortlist(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
+    """At most 50 trials: the best 25, and then the best of every family, its second best, and so on.
+
+    The best of a long search are all much alike, and what they lack is among the others.
+    """
+    ranked = sorted(trials, key=lambda trial: math.inf if trial.score is None else metric.loss(trial.score))
+    best, rest = ranked[: _MOST // 2], ranked[_MOST // 2 :]
+    places: dict[str, int] = {}
+    in_turn = []
+    for place, trial in enumerate(rest):
+        places[trial.family] = places.get(trial.family, -1) + 1
+        in_turn.append((places[trial.family], place))
+    taken = [rest[place] for _, place in sorted(in_turn)[: _MOST - len(best)]]
+    return sorted([*best, *taken], key=lambda trial: trial.number)
 
 
 def _keeps(

@@ -16,14 +16,16 @@ from automl.errors import ConfigError
 from automl.execute.trial import REFIT, evaluate
 from automl.family import CAPABILITIES, predict
 from automl.fit import fit
+from automl.keep import _shortlist
 from automl.metrics import automl_metrics
 from automl.plan import plan
 from automl.refit import refit
-from automl.run import Run
+from automl.run import Run, Trial
 from automl.serving import refit_seconds, row_seconds
 
 SMALL = ["executor=inprocess", "run.progress=quiet", "split=kfold", "split.folds=3", "search.prune=0", "seed=1"]
 SMALL += ["family.lightgbm.params.n_estimators=60"]
+(RMSE,) = (metric for metric in automl_metrics() if metric.name == "rmse")
 
 
 def rare(n=1500, seed=0):
@@ -111,6 +113,13 @@ def test_a_full_predictor_has_a_model_for_each_fold_and_no_note(tmp_path):
     run = run_of(tmp_path / "run", curve(), "target=y", "families=[ridge]", "budget.trials=1")
     assert {member.name[-2:] for member in load(run.folder).members} == {"-0", "-1", "-2"}
     assert not [note for note in run.notes if note.startswith("predictor:")]
+
+
+def test_an_ensemble_is_chosen_among_the_best_of_all_and_of_every_family():
+    trials = [Trial(i, "many" if i < 90 else "few", {}, "search", score=float(i)) for i in range(100)]
+    chosen = [trial.number for trial in _shortlist(trials, RMSE)]
+    assert chosen == [*range(40), *range(90, 100)]
+    assert _shortlist(trials[:50], RMSE) == trials[:50]
 
 
 def problem_of(folder, table, *said):

@@ -31,8 +31,8 @@ def select(
 
     Each round adds the member that makes the mean of those taken best; among equals one that is in already. The rounds
     after the best one are dropped, so on the rows it looks at the result is no worse than the best single member
-    (Caruana et al. 2004, "Ensemble selection from libraries of models"). Of more than 50 members the best 50 take
-    part; of more than 50,000 rows a random 50,000 are looked at, in which rare classes keep their rows.
+    (Caruana et al. 2004, "Ensemble selection from libraries of models"). Of more than 50,000 rows a random 50,000 are
+    looked at, in which rare classes keep their rows.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def select(
     if not able:
         raise NoModelError(f"{metric.name} is not defined for the predictions of any of the {len(alone)} trials")
     over = np.maximum(0, price - limit).sum(axis=1)
-    best = [i for i in able if not over[i]][:_MEMBERS] or [min(able, key=lambda i: over[i])]
+    best = [i for i in able if not over[i]] or [min(able, key=lambda i: over[i])]
     members, price = [predictions[i][rows] for i in best], price[best]
 
     def may(i: int, taken: list[int]) -> bool:
@@ -138,7 +138,6 @@ def blend(predictions: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 
 _CHOICES, _SHORTER = 8, 15  # on halves, and the rounds of each
 _PLENTY = 5_000  # rows of the scarcest class, or of a regression, from which on chance has no say
-_MEMBERS = 50
 _ROWS = 50_000
 _RARE = 50
 _TINY = 1e-12

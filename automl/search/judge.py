@@ -21,9 +21,9 @@ def hopeless(
 ) -> str:
     """Why a trial that has run `folds` need not run the others, or nothing.
 
-    It goes on if on these folds it is better than the best, or if it is not far behind and makes the mean of the best
-    few better: what an ensemble wants of it is what the others lack. Which are the best, all of their folds say: those
-    that lead on one fold have had luck with it.
+    One that says the same as another of its family is that model again. Else it goes on if on these folds it is better
+    than the best, or if it is not far behind and makes the mean of the best few better: what an ensemble wants of it is
+    what the others lack. Which are the best, all of their folds say: those that lead on one fold have had luck with it.
 
     Parameters
     ----------
@@ -37,6 +37,10 @@ def hopeless(
         scores = other.folds if on is None else [other.folds[fold] for fold in on]
         return float(np.mean([problem.metric.loss(score) for score in scores]))
 
+    for other in rivals:
+        same = other.family == trial.family and [other.folds[fold] for fold in folds] == trial.folds
+        if same and np.array_equal(_answer(problem, trial, folds), _answer(problem, other, folds)):
+            return f"it says the same as {other.name}: its parameters differ in nothing that matters here"
     ranked = sorted(rivals, key=mean)
     best = mean(ranked[0], folds)
     behind, gain = mean(trial) - best, mean(baseline, folds) - best
@@ -55,15 +59,16 @@ def hopeless(
 def _adds(problem: Problem, trial: Trial, folds: Sequence[int], best: Sequence[Trial], least: float) -> bool:
     rows = np.concatenate([problem.fold(fold).valid for fold in folds])
     y, weight = problem.y[rows], None if problem.weight is None else problem.weight[rows]
-
-    def answer(other: Trial) -> np.ndarray:
-        parts = [np.load(problem.trial_folder(other.number, fold) / "predictions.npy") for fold in folds]
-        return np.concatenate(parts).astype(np.float64)
-
-    together = np.mean([answer(other) for other in best], axis=0)
-    joined = (1 - _SHARE) * together + _SHARE * answer(trial)
+    together = np.mean([_answer(problem, other, folds) for other in best], axis=0)
+    joined = (1 - _SHARE) * together + _SHARE * _answer(problem, trial, folds)
     metric = problem.metric
     return metric.loss(metric.score(y, joined, weight)) < metric.loss(metric.score(y, together, weight)) - least
+
+
+def _answer(problem: Problem, trial: Trial, folds: Sequence[int]) -> np.ndarray:
+    """What it says of the validation rows of some folds, one after the other."""
+    parts = [np.load(problem.trial_folder(trial.number, fold) / "predictions.npy") for fold in folds]
+    return np.concatenate(parts).astype(np.float64)
 
 
 @dataclass

@@ -328,7 +328,7 @@ def test_constrained_columns_are_kept_to_and_what_they_say_is_learned(name, kind
     wave = np.nan_to_num(X[:, 0]) + 2 * np.sin(3 * np.nan_to_num(X[:, 0])) - X[:, 2] + (X[:, 1] % 2)
     y = (wave > np.median(wave)).astype(np.int64) if kind == "binary" else np.exp(wave)
     weight, trends = np.linspace(0.5, 1.5, len(y)), {0: 1, 2: -1}
-    models = [build(name, kind, metric, n_estimators=120, learning_rate=0.1) for _ in range(2)]
+    models = [build(name, kind, metric, n_estimators=300, learning_rate=0.1) for _ in range(2)]
     said = {"sample_weight": weight, "validation": (X[::5], y[::5])}
     said |= {"categories": categories} if FAMILIES[name].eats == "codes" else {}
     kept, free = models[0].fit(X, y, **said, monotone=trends), models[1].fit(X, y, **said)

@@ -73,14 +73,6 @@ def test_never_worse_than_the_best_member(members, seed, name, weighted):
     assert np.array_equal(weights, select(predictions, y, metric, weight, rounds=15))
 
 
-def test_of_many_members_only_the_best_take_part():
-    y = np.random.default_rng(0).normal(size=200)
-    members = [noisy(y, 3, i) for i in range(30)] + [noisy(y, 1, 100 + i) for i in range(50)]
-    weights = select(members, y, RMSE, rounds=30)
-    assert weights[:30].sum() == 0
-    assert np.count_nonzero(weights) > 5
-
-
 def test_of_many_rows_a_sample_is_looked_at_that_has_the_rare_class():
     y = np.zeros(120_000, int)
     y[:3] = 1

@@ -62,6 +62,16 @@ def test_the_best_are_those_of_all_folds_and_not_of_this_one(problem):
     assert judged(problem, trial(problem, 13, 1.9, 1), [lucky, steady]) == "", "it leads the one that is best"
 
 
+def test_a_model_that_was_there_already_does_not_go_on(problem):
+    rivals = [trial(problem, 1, 2.0), trial(problem, 2, 3.0)]
+    twin = judged(problem, trial(problem, 5, 2.0, 1), rivals)
+    assert twin == "it says the same as model-1: its parameters differ in nothing that matters here"
+    assert judged(problem, trial(problem, 6, -2.0, 1), rivals) == "", "as good on this fold, but another model"
+    stranger = trial(problem, 7, 2.0, 1)
+    stranger.family = "other"
+    assert judged(problem, stranger, rivals) == ""
+
+
 def test_without_slack_rivals_or_baseline_all_go_on(problem):
     newcomer, rivals = trial(problem, 5, 9.0, 1), [trial(problem, 1, 1.0)]
     assert judged(problem, newcomer, rivals, slack=0) == ""
