@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +28,8 @@ from automl.search.cost import prior
 from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
 
-_LARGE = 5_000_000  # cells of a table on which one fit makes good use of all cores; of smaller ones, side by side
+_LARGE = 5_000_000  # cells of a table whose fits have all cores each; of smaller ones, some run side by side
+_SMALL = 300_000  # cells for which a fit makes good use of one core, and of no second one
 _FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
 _START = 2.0  # seconds until the first trial
 _SHARE, _SHARE_OF_FEW = 0.6, 1.25  # of the time from there on, for the first candidates of the quicker families
@@ -120,13 +122,13 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     table_facts = facts_of(typed.height, schema, y, len(classes))
     specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
-    slots, threads = _shared(config.executor, typed.height * typed.width)
-    said, why_folds = _carried(config, typed.height, specs, table_facts["cells"], slots * threads)
+    said, why_folds = _carried(config, typed.height, specs, table_facts["cells"])
     if "groups" in extra and said.kind == "auto":
         said = replace(said, kind="group", column="groups")
     column = _split_column(said.kind, said.column, typed, extra)
     with registry.calling("splits", said.kind):
         split = make_split(said, kind=kind, y=y, column=column, seed=config.seed, kinds=registry.splits)
+    slots, threads = _shared(config.executor, typed.height * typed.width, len(split.folds))
     if why_folds and split.kind in ("kfold", "holdout"):
         split = replace(split, why=f"{split.why}; {why_folds}")
 
@@ -155,21 +157,19 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     )
 
 
-def _shared(said: ExecutorConf, cells: int) -> tuple[int, int]:
-    """How many trials run side by side, and the cores of each, for a table of so many cells.
+def _shared(said: ExecutorConf, cells: int, folds: int) -> tuple[int, int]:
+    """How many fits run side by side, and the cores of each, for a table of so many cells.
 
     A second core makes no fit twice as quick, and a second fit always takes one. But large fits side by side take
-    memory, and each of them takes long.
+    memory, and each of them takes long: where a trial is one fit, time is short, and the sooner it ends the better.
     """
     total = said.cores or cores()
-    share = total // said.slots if said.slots else round(total * cells / _LARGE)
-    threads = said.threads or max(1, min(total, share))
+    share = round(total * cells / _LARGE) if folds > 1 else math.ceil(cells / _SMALL)
+    threads = said.threads or max(1, min(total, total // said.slots if said.slots else share))
     return said.slots or max(1, total // threads), threads
 
 
-def _carried(
-    config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float, working: int
-) -> tuple[SplitConf, str]:
+def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float) -> tuple[SplitConf, str]:
     """The split with as many folds as the time budget carries, where the config leaves them open; and why.
 
     It carries them if the first candidates of the quicker half of the families take at most so much of it, by their
@@ -181,7 +181,7 @@ def _carried(
     if usual is None or config.budget.trials is not None:
         return said, ""
     costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
-    a_fold = sum(costs[: (len(costs) + 1) // 2]) / working
+    a_fold = sum(costs[: (len(costs) + 1) // 2]) / (config.executor.cores or cores())
     few = (rows < _FEW_ROWS) * _FEWER[0]
     seconds = max(0.0, config.seconds - _START)
     if more := [k for k in _MORE if k > usual and k * a_fold <= _SHARE_OF_MORE * seconds]:
