@@ -81,18 +81,23 @@ def weigh(
         over = [sum(max(0.0, share) for share in excess(trial.costs, bounds).values()) for trial in chosen]
         kept = [trial for trial, share in zip(chosen, over, strict=True) if not share]
         chosen = kept or [chosen[int(np.argmin(over))]]
-    chosen = _shortlist(chosen, planned.metric)
-    y, weight = problem.validated(problem.y), problem.validated(problem.weight)
-    predictions = [problem.predictions(trial.number) for trial in chosen]
     limits: dict[str, Any] = {"most": config.predictor.members} if limited else {}
     besides = None
-    if shared := [name for name in bounds if name != "fit_seconds"]:
-        room = np.ones(len(shared))
-        if "latency_ms" in bounds:
-            _, besides = row_seconds(planned, problem, chosen)
-            room[shared.index("latency_ms")] -= 1000 * besides / bounds["latency_ms"]
-        limits["costs"] = np.array([[trial.costs[name] / bounds[name] for name in shared] for trial in chosen])
-        limits["limits"] = room
+    shared = [name for name in bounds if name != "fit_seconds"]
+    room = np.ones(len(shared))
+    if "latency_ms" in bounds:
+        _, besides = row_seconds(planned, problem, chosen)
+        room[shared.index("latency_ms")] -= 1000 * besides / bounds["latency_ms"]
+
+    def shares_of(trial: Trial) -> list[float]:
+        return [trial.costs[name] / bounds[name] for name in shared]
+
+    if affordable := [trial for trial in chosen if (np.array(shares_of(trial)) <= room).all()]:
+        chosen = _shortlist(affordable, planned.metric)
+    if shared:
+        limits |= {"costs": np.array([shares_of(trial) for trial in chosen]), "limits": room}
+    y, weight = problem.validated(problem.y), problem.validated(problem.weight)
+    predictions = [problem.predictions(trial.number) for trial in chosen]
     rounds, seed = config.search.ensemble, config.seed
     how: dict[str, Any] = {"rounds": rounds, "seed": seed, "deadline": deadline}
     shares = select_steadily(predictions, y, planned.metric, weight, **how) if steadily else None

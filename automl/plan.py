@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,31 +10,21 @@ import numpy as np
 import polars as pl
 
 from automl.bounds import written
+from automl.capacity import carried, shared
 from automl.compose import leave_out_broken, registry_for, shipped_family
-from automl.config import Config, ExecutorConf, SplitConf
+from automl.config import Config
 from automl.data.check import Finding
 from automl.data.check import check as lint
 from automl.data.read import read
 from automl.data.schema import Schema, typed_target
-from automl.data.split import Split, make_split, usual_folds
+from automl.data.split import Split, make_split
 from automl.errors import ConfigError, DataError, nearest
 from automl.family import FACTS, Family, FamilySpec
-from automl.machine import cores
 from automl.metrics import Metric, resolve
 from automl.plugins import Registry
 from automl.racing import facts_of, obedient, suited
-from automl.search.cost import prior
 from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
-
-_LARGE = 5_000_000  # cells of a table whose fits have all cores each; of smaller ones, some run side by side
-_SMALL = 300_000  # cells for which a fit makes good use of one core, and of no second one
-_FIT_SECONDS = 0.15  # of any fit, however small: views, predictions, saving
-_START = 2.0  # seconds until the first trial
-_SHARE, _SHARE_OF_FEW = 0.6, 1.25  # of the time from there on, for the first candidates of the quicker families
-_FEW_ROWS, _SCARCE_ROWS = 2000, 500  # of scarce rows, those of a holdout say nothing
-_FEWER = (5, 3, 1)  # two would train on half of the rows
-_MORE, _SHARE_OF_MORE = (8, 5, 3), 0.1  # where a long time makes them cheap
 
 
 @dataclass(frozen=True)
@@ -122,13 +111,13 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     table_facts = facts_of(typed.height, schema, y, len(classes))
     specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
-    said, why_folds = _carried(config, typed.height, specs, table_facts["cells"])
+    said, why_folds = carried(config, typed.height, specs, table_facts["cells"])
     if "groups" in extra and said.kind == "auto":
         said = replace(said, kind="group", column="groups")
     column = _split_column(said.kind, said.column, typed, extra)
     with registry.calling("splits", said.kind):
         split = make_split(said, kind=kind, y=y, column=column, seed=config.seed, kinds=registry.splits)
-    slots, threads = _shared(config.executor, typed.height * typed.width, len(split.folds))
+    slots, threads = shared(config.executor, typed.height * typed.width, len(split.folds))
     if why_folds and split.kind in ("kfold", "holdout"):
         split = replace(split, why=f"{split.why}; {why_folds}")
 
@@ -155,43 +144,6 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
         facts,
         [*notes, *schema.notes],
     )
-
-
-def _shared(said: ExecutorConf, cells: int, folds: int) -> tuple[int, int]:
-    """How many fits run side by side, and the cores of each, for a table of so many cells.
-
-    A second core makes no fit twice as quick, and a second fit always takes one. But large fits side by side take
-    memory, and each of them takes long: where a trial is one fit, time is short, and the sooner it ends the better.
-    """
-    total = said.cores or cores()
-    share = round(total * cells / _LARGE) if folds > 1 else math.ceil(cells / _SMALL)
-    threads = said.threads or max(1, min(total, total // said.slots if said.slots else share))
-    return said.slots or max(1, total // threads), threads
-
-
-def _carried(config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float) -> tuple[SplitConf, str]:
-    """The split with as many folds as the time budget carries, where the config leaves them open; and why.
-
-    It carries them if the first candidates of the quicker half of the families take at most so much of it, by their
-    cost priors. More than are usual for so many rows must cost next to nothing: models that learn from 7/8 of the rows
-    are better ones, but so are many candidates. Of few rows none can be spared: there 5 folds or 3 may take more.
-    """
-    said = config.split
-    usual = usual_folds(said, rows)
-    if usual is None or config.budget.trials is not None:
-        return said, ""
-    costs = sorted(_FIT_SECONDS + prior(spec.cost, cells) for spec in specs.values())
-    a_fold = sum(costs[: (len(costs) + 1) // 2]) / (config.executor.cores or cores())
-    few = (rows < _FEW_ROWS) * _FEWER[0]
-    seconds = max(0.0, config.seconds - _START)
-    if more := [k for k in _MORE if k > usual and k * a_fold <= _SHARE_OF_MORE * seconds]:
-        return replace(said, folds=more[0]), f"{config.seconds:g} s carry more folds than the usual {usual}"
-    tried = [k for k in (usual, *_FEWER) if k <= usual and (k > 1 or rows >= _SCARCE_ROWS)]
-    fits = [k for k in tried if k * a_fold <= (_SHARE_OF_FEW if k <= few else _SHARE) * seconds]
-    folds = (fits or tried[-1:])[0]
-    if folds == usual:
-        return said, ""
-    return replace(said, folds=folds), f"{usual} folds would take too much of {config.seconds:g} s"
 
 
 def check(config: Config, test: Any = None) -> tuple[list[Finding], dict[str, str]]:

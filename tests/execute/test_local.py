@@ -56,6 +56,19 @@ def test_workers_load_while_a_config_is_composed_unless_it_may_name_another_exec
     assert not _WARM
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+@pytest.mark.parametrize("own", [None, "7"])
+def test_threads_of_a_fit_spin_a_little_while_they_wait_unless_the_user_says_otherwise(own, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    if own is not None:
+        monkeypatch.setenv("GOMP_SPINCOUNT", own)
+    with LocalExecutor.warm():
+        said = Path(f"/proc/{_WARM[-1].process.pid}/environ").read_text().split("\0")
+    assert f"GOMP_SPINCOUNT={own or 1000}" in said
+    assert not [name for name in said if name.startswith("OMP_WAIT_POLICY=")], "asleep, they take four times as long"
+
+
 def test_one_worker_lives_through_everything_a_trial_may_do(work):
     executor = LocalExecutor(work, slots=1, threads=1, memory=350_000_000)
     try:
