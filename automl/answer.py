@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 _LEAST = 1e-4  # of a probability, before its logarithm is taken
+_TINY = 1e-9
 
 
 def clipped(probabilities: np.ndarray) -> np.ndarray:
@@ -37,20 +38,20 @@ class Spread:
 
     def __init__(self, repeats: int = 1) -> None:
         self._repeats = repeats
-        self._bag, self._weight, self._count = "", 0.0, 0
-        self._sums = self._squares = np.zeros((1, 1))  # of the bag's logarithms, so far
+        self._bag, self._weight, self._shares = "", 0.0, 0.0
+        self._sums = self._squares = np.zeros((1, 1))  # of the bag's logarithms, weighted, so far
         self._variance = np.zeros(1)  # of the bags before it
 
     def add(self, bag: str, weight: float, probabilities: np.ndarray) -> None:
         """One more model, with its share in the whole blend and what it says (n, C); a bag's models come together."""
         if bag != self._bag:
             self._variance = self._so_far()
-            self._bag, self._weight, self._count = bag, 0.0, 0
+            self._bag, self._weight, self._shares = bag, 0.0, 0.0
             self._sums = self._squares = np.zeros((1, 1))
         logs = np.log(clipped(probabilities))
         logs -= logs.mean(axis=1, keepdims=True)
-        self._weight, self._count = self._weight + weight, self._count + 1
-        self._sums, self._squares = self._sums + logs, self._squares + logs**2
+        self._weight, self._shares = self._weight + weight, self._shares + weight**2
+        self._sums, self._squares = self._sums + weight * logs, self._squares + weight * logs**2
 
     def undone(self, blended: np.ndarray) -> np.ndarray:
         """The blend (n, C), as sure of itself as an out-of-fold prediction is.
@@ -63,10 +64,12 @@ class Spread:
 
     def _so_far(self) -> np.ndarray:
         """What averaging took of the variance (n,) of each row: the mean over classes and, by weight, over the bags."""
-        if self._count <= self._repeats:
+        # Of a mean by weights: of equal ones, the inverse of their number.
+        kept = self._shares / self._weight**2 if self._weight else 1.0
+        if kept * self._repeats >= 1 - _TINY:
             return self._variance
-        over_models = self._squares / self._count - (self._sums / self._count) ** 2
-        taken = (1 / self._repeats - 1 / self._count) / (1 - 1 / self._count)
+        over_models = self._squares / self._weight - (self._sums / self._weight) ** 2
+        taken = (1 / self._repeats - kept) / (1 - kept)
         return self._variance + self._weight * taken * np.maximum(0, over_models).mean(axis=1)
 
 

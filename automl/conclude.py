@@ -10,6 +10,7 @@ from typing import Any
 from automl.answer import Answer
 from automl.bounds import broken, written
 from automl.data.problem import Problem
+from automl.growth import growth
 from automl.keep import Ensemble, rate, save, weigh
 from automl.plan import Plan
 from automl.refit import refit
@@ -17,7 +18,10 @@ from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.calibrate import calibrate
 from automl.search.stack import stack
-from automl.serving import row_seconds
+from automl.serving import MEASURED, joiners, joins, row_seconds
+
+_GROWTH = 0.015  # the least gain by more rows for which refits are made
+_SHARE = 2 / 3  # of a member's answer, for its model of all rows beside those of the folds
 
 
 def conclude(
@@ -58,16 +62,43 @@ def conclude(
     save(run, planned, problem, ensemble.members, answer)
     said = planned.config.predictor
     refitted: dict[int, float] = {}
-    if said.refit and run.status != "interrupted" and ensemble.members[0].origin != "baseline":
-        began = budget.spent
-        # The reserve is for choosing and saving, both of which are done once more when the refits are.
-        refitted, failed = refit(planned, problem, ensemble.members, budget.seconds - budget.reserve / 2 - began)
-        run.log("refitted", trials=sorted(refitted), failed=failed, seconds=budget.spent - began)
-        run.notes += [f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()]
-        if refitted:
-            save(run, planned, problem, ensemble.members, answer, refitted.keys())
-    if said.refit or said.members is not None or bounds.keys() - {"fit_seconds"}:
+    # The reserve is for choosing and saving, both of which are done once more when the refits are.
+    until = budget.seconds - budget.reserve / 2
+    if run.status != "interrupted" and ensemble.members[0].origin != "baseline":
+        if said.refit == "replace":
+            refitted, failed = refit(planned, problem, ensemble.members, until - budget.spent)
+            run.notes += [f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()]
+        elif joins(planned):
+            refitted = _joining(run, planned, problem, ensemble.members, until, budget)
+    if refitted:
+        run.log("refitted", trials=sorted(refitted), seconds=budget.spent)
+        share = 1.0 if said.refit == "replace" else _SHARE
+        save(run, planned, problem, ensemble.members, answer, dict.fromkeys(refitted, share))
+    if said.refit == "replace" or said.members is not None or bounds.keys() - {"fit_seconds"}:
         _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
+
+
+def _joining(
+    run: Run, planned: Plan, problem: Problem, members: Sequence[Trial], until: float, budget: Budget
+) -> dict[int, float]:
+    """Members that were refitted on all rows to join the models of their folds: none unless more rows are of use."""
+    left = until - budget.spent
+    if not joiners(planned, problem, members, (1 - MEASURED) * left):
+        return {}
+    gain = growth(planned, problem, members, MEASURED * left)
+    run.log("growth", gain=gain, seconds=budget.spent)
+    if gain < _GROWTH:
+        return {}
+    left = until - budget.spent
+    refitted, failed = refit(planned, problem, joiners(planned, problem, members, left), left)
+    run.log("joined", failed=failed, seconds=budget.spent)
+    if refitted:
+        step = len(problem.y) / len(problem.fold(0).train)
+        run.notes.append(
+            f"a model of all rows joins the fold models of {len(refitted)} of {len(members)} members: "
+            f"with {step:.2g} times the rows their loss was {gain:.1%} lower (out of fold)"
+        )
+    return refitted
 
 
 def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, answer: Answer) -> None:

@@ -122,7 +122,11 @@ class SearchConf:
 class PredictorConf:
     """What the predictor is made of."""
 
-    refit: bool = _key("fit each member once more on all rows: one model answers in place of one for each fold")
+    refit: str = _key(
+        "fit members once more on all rows: add (such a model joins those of the folds where the run finds that more "
+        "rows make its members better), replace (it answers in their place) or none",
+        enum=["add", "replace", "none"],
+    )
     members: int | None = _key("how many different trials may be members; null for any number", minimum=1)
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,16 +149,21 @@ def save(
     problem: Problem,
     members: Sequence[Trial],
     answer: Answer,
-    refitted: Container[int] = (),
+    refitted: Mapping[int, float] | None = None,
 ) -> None:
-    """Save weighed trials as ``run.folder / "model"``: one model of those `refitted`, by number, of others one a fold.
+    """Save weighed trials as ``run.folder / "model"``: one model a fold, and of those `refitted` that of all rows.
+
+    Parameters
+    ----------
+    refitted : number -> the share that the model of all rows has in the trial's answer; with all of it, the models of
+        the folds are left out.
 
     Raises
     ------
     StorageError : no room.
     """
     with written_whole(run.folder / "model") as draft:
-        _save(draft, run, planned, problem, members, answer, refitted)
+        _save(draft, run, planned, problem, members, answer, refitted or {})
 
 
 def _save(
@@ -168,13 +173,16 @@ def _save(
     problem: Problem,
     chosen: Sequence[Trial],
     answer: Answer,
-    refitted: Container[int],
+    refitted: Mapping[int, float],
 ) -> None:
     members, views = [], set()
     for trial in chosen:
         family = planned.registry.families[trial.family]
-        folds: list[int | None] = [None] if trial.number in refitted else [*serving_folds(planned.split)]
-        for fold in folds:
+        share, folds = refitted.get(trial.number, 0.0), serving_folds(planned.split)
+        models: dict[int | None, float] = {fold: (1 - share) / len(folds) for fold in folds if share < 1}
+        if share:
+            models[None] = share
+        for fold, part in models.items():
             name = f"{trial.name}-{'all' if fold is None else fold}"
             view = problem.view_folder(family.view_of(trial.params), fold, trial.rows)
             _linked(problem.trial_folder(trial.number, fold) / "model", draft / "members" / name)
@@ -185,7 +193,7 @@ def _save(
                     "family": trial.family,
                     "plugin": family.plugin,
                     "view": view.name,
-                    "weight": trial.weight / len(folds),
+                    "weight": trial.weight * part,
                 }
             )
             views.add(view)

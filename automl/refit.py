@@ -1,4 +1,4 @@
-"""Refits: members of the ensemble fitted once more, on all rows, so that one model answers in place of one a fold."""
+"""Refits: members of the ensemble fitted once more, on all rows, in place of their fold models or beside them."""
 
 from __future__ import annotations
 
@@ -31,39 +31,57 @@ def refit(
     -------
     Of the trials that were refitted, number -> seconds that the model takes for a row; of the others, name -> why not.
     """
-    until = time.monotonic() + seconds
     failed = {
         trial.name: f"{trial.family} needs validation rows"
         for trial in trials
         if not can_refit(planned.registry.families[trial.family])
     }
-    waiting = [trial for trial in trials if trial.name not in failed]
-    if not waiting:
-        return {}, failed
-    slots, done = min(planned.slots, len(waiting)), {}
-    kind = planned.registry.executors[planned.config.executor.kind]
-    executor = kind.start(problem.folder, slots, planned.threads, planned.config.memory)
-    try:
-        running: dict[str, Trial] = {}
-        while (waiting or running) and (left := until - time.monotonic()) > 0:
-            while waiting and len(running) < executor.slots:
-                trial = waiting.pop(0)
-                job = _job(planned, problem, trial, left)
-                running[job["id"]] = trial
-                executor.submit(job)
-            for outcome in executor.wait(min(1.0, left)):
-                trial = running.pop(outcome["id"])
-                if outcome["status"] == "ok":
-                    done[trial.number] = outcome["row_seconds"]
-                else:
-                    failed[trial.name] = f"{outcome['status']}: {outcome['reason']}"
-    finally:
-        executor.close()
-    failed |= {trial.name: "the time was spent" for trial in (*waiting, *running.values())}
+    able = [trial for trial in trials if trial.name not in failed]
+    outcomes = run_jobs(planned, problem, [_job(planned, problem, trial) for trial in able], seconds)
+    done = {}
+    for trial in able:
+        outcome = outcomes.get(f"{trial.number}-all")
+        if outcome is None:
+            failed[trial.name] = "the time was spent"
+        elif outcome["status"] == "ok":
+            done[trial.number] = outcome["row_seconds"]
+        else:
+            failed[trial.name] = f"{outcome['status']}: {outcome['reason']}"
     return done, failed
 
 
-def _job(planned: Plan, problem: Problem, trial: Trial, seconds: float) -> dict[str, Any]:
+def run_jobs(
+    planned: Plan, problem: Problem, jobs: Sequence[Mapping[str, Any]], seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Run jobs after the race, in order, in workers of their own; what came of those that ended in time, by their ids.
+
+    Parameters
+    ----------
+    jobs : without ``deadline`` and ``limit``, which are the time that is left; an outcome says its ``deadline`` again.
+    seconds : how long all of it may take.
+    """
+    until = time.monotonic() + seconds
+    waiting, outcomes = list(jobs), dict[str, dict[str, Any]]()
+    running: dict[str, float] = {}
+    if not waiting or seconds <= 0:
+        return {}
+    kind = planned.registry.executors[planned.config.executor.kind]
+    slots = min(planned.slots, len(waiting))
+    executor = kind.start(problem.folder, slots, planned.threads, planned.config.memory)
+    try:
+        while (waiting or running) and (left := until - time.monotonic()) > 0:
+            while waiting and len(running) < executor.slots:
+                job = {**waiting.pop(0), "deadline": _FIT * left, "limit": left}
+                running[job["id"]] = job["deadline"]
+                executor.submit(job)
+            for outcome in executor.wait(min(1.0, left)):
+                outcomes[outcome["id"]] = {**outcome, "deadline": running.pop(outcome["id"])}
+    finally:
+        executor.close()
+    return outcomes
+
+
+def _job(planned: Plan, problem: Problem, trial: Trial) -> dict[str, Any]:
     said = [_recommended(problem, trial, fold) for fold in range(problem.folds)]
     return {
         "id": f"{trial.number}-all",
@@ -75,8 +93,6 @@ def _job(planned: Plan, problem: Problem, trial: Trial, seconds: float) -> dict[
         "rows": trial.rows,
         "seed": planned.config.seed,
         "threads": planned.threads,
-        "deadline": _FIT * seconds,
-        "limit": seconds,
     }
 
 

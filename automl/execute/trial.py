@@ -8,7 +8,6 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,25 +84,26 @@ def _evaluate(job: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
                 raise ValueError(f"{problem.task.metric} is {score} on the validation rows")
         predicted = time.perf_counter()
         row_seconds = _row_seconds(estimator, X, classes) if job["fold"] in (0, None) else None
+    wanted = _wanted(estimator, job) if "refit" in family.can else None
     final = problem.trial_folder(job["trial"], job["fold"])
     with written_whole(final) as draft:
         save_model(estimator, draft / "model")
         if answer is not None:
             np.save(draft / "predictions.npy", answer.astype(np.float32))
-        if "refit" in family.can:
-            _keep_refit(estimator, job, draft / REFIT)
+        if wanted is not None:
+            (draft / REFIT).write_text(json.dumps(wanted), encoding="utf-8")
     size = sum(file.stat().st_size for file in (final / "model").rglob("*") if file.is_file())
     took = {"fit_seconds": fitted - start, "predict_seconds": predicted - fitted, "row_seconds": row_seconds}
     return {"score": score, **took, "size": size, "notes": list(view.notes)}
 
 
-def _keep_refit(estimator: Any, job: Mapping[str, Any], file: Path) -> None:
-    """Write down what a refit is to be told; one that has itself not come so far is none."""
-    wanted = estimator.refit_params()
+def _wanted(estimator: Any, job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a refit is to be told; one that has itself not come so far is none."""
+    wanted: Mapping[str, Any] = estimator.refit_params()
     if job["fold"] is None and (short := [name for name, value in wanted.items() if job["params"][name] != value]):
         name = short[0]
         raise TimeoutError(f"{name} came to {wanted[name]} of {job['params'][name]} before the deadline")
-    file.write_text(json.dumps(wanted), encoding="utf-8")
+    return wanted
 
 
 def extras(

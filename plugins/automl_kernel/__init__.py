@@ -16,7 +16,7 @@ def automl_families() -> Iterable[Family]:
         "svm",
         {"classification": "automl_kernel.svm:SVMClassifier", "regression": "automl_kernel.svm:SVMRegressor"},
         eats=("dense", "joint"),
-        can={"weights", "validation"},
+        can={"weights", "validation", "refit"},
     )
     yield Family(
         "neighbors",

@@ -120,12 +120,23 @@ class SVMClassifier(ClassifierMixin, _SVM):
     C : the weight of the rows against the margin's.
     gamma : of the kernel, as a multiple of 1 / (columns x variance).
     epsilon : of no use here; one space serves both kinds of task.
+    sharpness, shift : of the curve where there are no held-out rows; None for 2 and 0.
     """
 
-    def __init__(self, C: float = 10.0, gamma: float = 1.0, epsilon: float = 0.1, random_state: int | None = None):
+    def __init__(
+        self,
+        C: float = 10.0,
+        gamma: float = 1.0,
+        epsilon: float = 0.1,
+        sharpness: float | None = None,
+        shift: float | None = None,
+        random_state: int | None = None,
+    ) -> None:
         self.C = C
         self.gamma = gamma
         self.epsilon = epsilon
+        self.sharpness = sharpness
+        self.shift = shift
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: tuple[Any, Any] | None = None) -> Self:
@@ -136,13 +147,18 @@ class SVMClassifier(ClassifierMixin, _SVM):
         model.fit(X, y, sample_weight)
         self.classes_ = model.classes_
         self.machines_ = Machines.of(model, gamma)
-        self.sharpness_, self.shift_ = 2.0, 0.0
+        self.sharpness_ = 2.0 if self.sharpness is None else self.sharpness
+        self.shift_ = 0.0 if self.shift is None else self.shift
         if validation is not None:
             known = np.isin(validation[1], self.classes_)
             if known.any():
                 codes = np.searchsorted(self.classes_, np.asarray(validation[1])[known])
                 self._calibrate(self._scores(np.asarray(validation[0], np.float32)[known]), codes)
         return self
+
+    def refit_params(self) -> dict[str, Any]:
+        """What a fit without validation rows is to be told: the curve that they said."""
+        return {"sharpness": self.sharpness_, "shift": self.shift_}
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities: float64 (n, classes)."""
@@ -217,6 +233,10 @@ class SVMRegressor(RegressorMixin, _SVM):
         model = SVR(C=self.C, gamma=gamma, epsilon=self.epsilon, cache_size=_CACHE)
         self.machines_ = Machines.of(model.fit(X, (y - self.centre_) / self.scale_, sample_weight), gamma)
         return self
+
+    def refit_params(self) -> dict[str, Any]:
+        """What a fit without validation rows is to be told: nothing, for they are of no use here."""
+        return {}
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted values: float64 (n,)."""

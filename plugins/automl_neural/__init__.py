@@ -16,6 +16,6 @@ def automl_families() -> Iterable[Family]:
         "mlp",
         {"classification": "automl_neural.mlp:MLPClassifier", "regression": "automl_neural.mlp:MLPRegressor"},
         eats=("dense", "joint"),
-        can={"weights", "validation", "deadline"},
+        can={"weights", "validation", "refit", "deadline"},
         requires=("torch",),
     )

@@ -30,6 +30,7 @@ class MLP(BaseEstimator):
     dropout, weight_decay : regularisation; both fade out towards the end.
     embed : whether numbers pass through periodic embeddings; 0/1 columns never do.
     frequency : the standard deviation of their frequencies at the start.
+    stop : the epoch after which to stop, the cycle being that of all `epochs`; None for the last one.
     """
 
     learning: ClassVar[float]
@@ -45,6 +46,7 @@ class MLP(BaseEstimator):
         weight_decay: float = 0.02,
         embed: bool = True,
         frequency: float = 0.1,
+        stop: int | None = None,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class MLP(BaseEstimator):
         self.weight_decay = weight_decay
         self.embed = embed
         self.frequency = frequency
+        self.stop = stop
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -103,9 +106,14 @@ class MLP(BaseEstimator):
             frequency=self.frequency,
             seed=(self.random_state or 0) % 2**31,
             threads=self.n_jobs or 1,
+            stop=self.stop,
         )
-        self.answer_, self.n_epochs_ = train(settings, X, target, weight, held, end)
+        self.answer_, self.n_epochs_, self.cycle_ = train(settings, X, target, weight, held, end)
         return self
+
+    def refit_params(self) -> dict[str, Any]:
+        """What a fit without validation rows is to be told: the epochs of the cycle, and the one that was best."""
+        return {"epochs": self.cycle_, "stop": self.n_epochs_}
 
     def save(self, folder: Path) -> None:
         """Write the weights as arrays, and the parameters as JSON, into `folder`."""

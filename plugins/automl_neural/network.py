@@ -36,6 +36,7 @@ class Settings:
     frequency: float
     seed: int
     threads: int
+    stop: int | None = None
 
 
 class Answer:
@@ -78,8 +79,8 @@ def train(
     weight: np.ndarray | None,
     held: tuple[np.ndarray, np.ndarray] | None,
     end: float,
-) -> tuple[Answer, int]:
-    """Train until `end` (of `time.perf_counter`) at the latest; the network, and the epoch that it is of.
+) -> tuple[Answer, int, int]:
+    """Train until `end` (of `time.perf_counter`) at the latest; the network, its epoch, those of the cycle.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def _train(
     weight: np.ndarray | None,
     held: tuple[np.ndarray, np.ndarray] | None,
     end: float,
-) -> tuple[Answer, int]:
+) -> tuple[Answer, int, int]:
     random = torch.Generator().manual_seed(settings.seed)
     net = _Network(torch, settings, X, random)
     groups = [_Group(torch, kind, params) for kind, params in net.groups().items()]
@@ -133,7 +134,8 @@ def _train(
         epochs = max(1, min(epochs, int(0.85 * (end - time.perf_counter()) / (each * steps))))
     best, best_loss, best_epoch = net.arrays(), math.inf, 0
     valid = None if held is None else (torch.from_numpy(held[0]), torch.from_numpy(held[1]))
-    for epoch in range(1, epochs + 1):
+    last = epochs if settings.stop is None else min(epochs, settings.stop)
+    for epoch in range(1, last + 1):
         order = torch.randperm(len(X), generator=random)
         for i in range(steps):
             step(order[i * size : (i + 1) * size], taken / (epochs * steps))
@@ -141,7 +143,7 @@ def _train(
             if taken % 16 == 0 and time.perf_counter() > end:
                 break
         late = time.perf_counter() > end
-        looked = epoch == epochs or late or epoch > epochs / 2 or epoch % _RARELY == 0
+        looked = epoch == last or late or epoch > epochs / 2 or epoch % _RARELY == 0
         if valid is not None and looked:
             with torch.no_grad():
                 loss = float(loss_of(net(valid[0], 0.0), valid[1]).mean())
@@ -151,7 +153,7 @@ def _train(
             break
     if valid is None or not math.isfinite(best_loss):
         best, best_epoch = net.arrays(), epoch
-    return Answer(best), best_epoch
+    return Answer(best), best_epoch, epochs
 
 
 class _Network:
