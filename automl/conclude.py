@@ -93,7 +93,7 @@ def _joining(
     refitted, failed = refit(planned, problem, joiners(planned, problem, members, left), left)
     run.log("joined", failed=failed, seconds=budget.spent)
     if refitted:
-        step = len(problem.y) / len(problem.fold(0).train)
+        step = len(problem.y) / len(problem.fold(problem.folds - 1).train)
         run.notes.append(
             f"a model of all rows joins the fold models of {len(refitted)} of {len(members)} members: "
             f"with {step:.2g} times the rows their loss was {gain:.1%} lower (out of fold)"

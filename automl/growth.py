@@ -40,9 +40,11 @@ def growth(planned: Plan, problem: Problem, members: Sequence[Trial], seconds: f
     chosen = _speakers(planned, members, _FOLD * seconds * planned.slots)
     if not chosen:
         return 0.0
-    trained, rows = len(problem.fold(0).train), len(problem.y)
-    most = round(trained**2 / rows)
-    jobs = [_job(planned, trial, fold, most) for fold in range(problem.folds) for trial in chosen]
+    trained = [len(problem.fold(fold).train) for fold in range(problem.folds)]
+    share = trained[-1] / len(problem.y)
+    jobs = [
+        _job(planned, trial, fold, round(share * trained[fold])) for fold in range(problem.folds) for trial in chosen
+    ]
     outcomes = run_jobs(planned, problem, jobs, seconds)
     done = [fold for fold in range(problem.folds) if all(_whole(outcomes.get(f"{t.name}-{fold}-less")) for t in chosen)]
     if not done:

@@ -103,6 +103,6 @@ def refit_seconds(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> f
 
 def _work(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> float:
     """Seconds that refits of trials are expected to take, side by side."""
-    grown = len(problem.y) / max(1, len(problem.fold(0).train))
+    grown = len(problem.y) * problem.folds / sum(len(problem.fold(fold).train) for fold in range(problem.folds))
     each = [grown * trial.fit_seconds / len(trial.folds) for trial in trials]
     return _MARGIN * max(sum(each) / planned.slots, *each, 0.0)

@@ -23,41 +23,50 @@ class Trees:
 
     Attributes
     ----------
-    whole : the tree of trees.
+    whole : the tree of trees. The value of a leaf is its answer or, of several outputs, the place of that in `answers`:
+        of few classes or pure leaves there are few different ones, and a node takes half of the memory.
     counts : the number of nodes of each.
+    answers : float64 (k, outputs); None for one output.
     """
 
     whole: Any
     counts: np.ndarray
+    answers: np.ndarray | None
 
     @classmethod
     def join(cls, grown: list[Any]) -> Self:
         """Join scikit-learn's low-level trees; `grown` is emptied, for there may be no room for all of them twice."""
         features, counts = grown[0].n_features, np.array([tree.node_count for tree in grown])
-        nodes = np.empty(counts.sum(), NODE_DTYPE)
-        values = np.empty((len(nodes), *grown[0].value.shape[1:]))
+        nodes, leaves = np.empty(counts.sum(), NODE_DTYPE), []
         for end, count in zip(np.cumsum(counts)[::-1].tolist(), counts[::-1].tolist(), strict=True):
             tree = grown.pop()
             nodes[end - count : end] = tree.__getstate__()["nodes"]
-            values[end - count : end] = tree.value
-        return cls.of(nodes, values, counts, features)
+            leaves.append(tree.value[tree.children_left == _LEAF, 0, :])
+        answers = np.concatenate(leaves[::-1])
+        del leaves
+        if answers.shape[1] == 1:
+            return cls.of(nodes, answers[:, 0], None, counts, features)
+        return cls.of(nodes, *_coded(answers), counts, features)
 
     @classmethod
-    def of(cls, nodes: np.ndarray, values: np.ndarray, counts: np.ndarray, features: int) -> Self:
-        """From the nodes (n,) of all trees, one after the other and overwritten, and their values (n, 1, outputs)."""
+    def of(
+        cls, nodes: np.ndarray, leaves: np.ndarray, answers: np.ndarray | None, counts: np.ndarray, features: int
+    ) -> Self:
+        """From the nodes (n,) of all trees, one after the other and overwritten, and the values of their leaves."""
         top = _top(len(counts), features)
         starts = len(top) + np.cumsum(counts) - counts
         shift = np.repeat(starts, counts)
         is_inner = nodes["left_child"] != _LEAF
         for side in ("left_child", "right_child"):
             nodes[side][is_inner] += shift[is_inner]
-            leaves = top[side] < 0  # of the top: the number of a tree, counted down from -1
-            top[side][leaves] = starts[-1 - top[side][leaves]]
+            led = top[side] < 0  # of the top: the number of a tree, counted down from -1
+            top[side][led] = starts[-1 - top[side][led]]
         every = np.concatenate([top, nodes])
-        answers = np.concatenate([np.zeros((len(top), *values.shape[1:])), values])
-        whole = Tree(features + 1, np.array([values.shape[2]], dtype=np.intp), 1)
-        whole.__setstate__({"max_depth": len(every), "node_count": len(every), "nodes": every, "values": answers})
-        return cls(whole, counts)
+        values = np.zeros((len(every), 1, 1))
+        values[len(top) :, 0, 0][~is_inner] = leaves
+        whole = Tree(features + 1, np.ones(1, dtype=np.intp), 1)
+        whole.__setstate__({"max_depth": len(every), "node_count": len(every), "nodes": every, "values": values})
+        return cls(whole, counts, answers)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -69,32 +78,35 @@ class Trees:
             asked = np.empty((n, len(self), width), np.float32)
             asked[:, :, :-1] = X[:, None, :]
             asked[:, :, -1] = np.arange(len(self))
-            answers = self.whole.predict(asked.reshape(-1, width)).reshape(n, len(self), -1)
+            answers = self._said(asked.reshape(-1, width)).reshape(n, len(self), -1)
             return np.add.accumulate(answers, axis=1)[:, -1]  # a sum would be taken pairwise, and so in another order
-        total = np.empty((n, self.whole.value.shape[2]))
+        total = np.empty((n, 1 if self.answers is None else self.answers.shape[1]))
         for start in range(0, n, _CHUNK):
             part = X[start : start + _CHUNK]
             asked = np.empty((len(part), width), np.float32)
             asked[:, :-1], asked[:, -1] = part, 0
-            total[start : start + _CHUNK] = self.whole.predict(asked)
+            total[start : start + _CHUNK] = self._said(asked)
             for i in range(1, len(self)):
                 asked[:, -1] = i
-                total[start : start + _CHUNK] += self.whole.predict(asked)
+                total[start : start + _CHUNK] += self._said(asked)
         return total
+
+    def _said(self, asked: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self.whole.predict(asked)
+        return found if self.answers is None else self.answers[found[:, 0].astype(np.intp)]
 
     def save(self, folder: Path, said: dict[str, Any], classes: np.ndarray | None) -> None:
         """Write the trees to `trees.npz`, and `said` and `classes` to `forest.json`.
 
-        Only what predicting needs is kept, in the smallest types that hold it: thresholds of inner nodes, and of the
-        leaves' answers those that are not zero. That is a tenth of what scikit-learn holds in memory.
+        Only what predicting needs is kept, in the smallest types that hold it: thresholds of inner nodes, answers of
+        leaves. That is a tenth of what scikit-learn holds in memory.
         """
         first = len(self) - 1
         every = self.whole.__getstate__()["nodes"][first:]
         is_leaf = every["left_child"] == _LEAF
         inner = every[~is_leaf]
         shift = np.repeat(first + np.cumsum(self.counts) - self.counts, self.counts)
-        leaves = self.whole.value[first:, 0, :][is_leaf]
-        filled = np.flatnonzero(leaves)
+        leaves = self.whole.value[first:, 0, 0][is_leaf]
         arrays: dict[str, Any] = {
             "count": self.counts,
             "left": _small(np.where(is_leaf, 0, every["left_child"] - shift)),  # 0, nobody's child, says leaf
@@ -102,14 +114,14 @@ class Trees:
             "feature": _small(inner["feature"]),
             "threshold": inner["threshold"],
             "missing_left": np.packbits(inner["missing_go_to_left"].astype(bool)),
-            "filled": _small(filled),
-            "answer": leaves.reshape(-1)[filled],
+            "leaves": leaves if self.answers is None else _small(leaves.astype(np.int64)),
         }
+        if self.answers is not None:
+            arrays["answers"] = self.answers
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(folder / "trees.npz", **arrays)
         labels = None if classes is None else {"dtype": classes.dtype.str, "labels": classes.tolist()}
-        facts = {**said, "outputs": leaves.shape[1], "classes": labels}
-        (folder / "forest.json").write_text(json.dumps(facts), encoding="utf-8")
+        (folder / "forest.json").write_text(json.dumps({**said, "classes": labels}), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> tuple[Self, dict[str, Any], np.ndarray | None]:
@@ -117,7 +129,8 @@ class Trees:
 
         Raises
         ------
-        ValueError : a node that points outside its tree or to a feature that is not there, and so into foreign memory.
+        ValueError : a node that points outside its tree or to a feature that is not there, and so into foreign memory;
+            a leaf without an answer.
         """
         said = json.loads((folder / "forest.json").read_text(encoding="utf-8"))
         labels = said.pop("classes")
@@ -131,14 +144,20 @@ class Trees:
         for field, name in (("right_child", "right"), ("feature", "feature"), ("threshold", "threshold")):
             nodes[field][inner] = arrays[name]
         nodes["missing_go_to_left"][inner] = np.unpackbits(arrays["missing_left"], count=len(inner))
-        leaves = np.zeros((int(is_leaf.sum()), said["outputs"]))
-        leaves.reshape(-1)[arrays["filled"]] = arrays["answer"]
-        values = np.zeros((len(nodes), 1, said["outputs"]))
-        values[is_leaf, 0, :] = leaves
-        counts = arrays["count"].astype(np.int64)
-        if not _sound(nodes, counts, said["features"]):
+        counts, leaves, answers = arrays["count"].astype(np.int64), arrays["leaves"], arrays.get("answers")
+        answered = answers is None or leaves.max() < len(answers)
+        if len(leaves) != is_leaf.sum() or not answered or not _sound(nodes, counts, said["features"]):
             raise ValueError(f"{folder / 'trees.npz'} holds a damaged tree")
-        return cls.of(nodes, values, counts, said["features"]), said, classes
+        return cls.of(nodes, leaves, answers, counts, said["features"]), said, classes
+
+
+def _coded(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of the answers (n, outputs) its place among those that differ, and these."""
+    mixed = answers @ np.random.default_rng(0).random(answers.shape[1])  # one number to sort by in place of many
+    _, first, place = np.unique(mixed, return_index=True, return_inverse=True)
+    different = answers[first]
+    alike = np.array_equal(different[place], answers)
+    return (place, different) if alike else (np.arange(len(answers)), answers)
 
 
 def _top(trees: int, features: int) -> np.ndarray:
