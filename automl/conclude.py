@@ -21,7 +21,7 @@ from automl.search.stack import stack
 from automl.serving import MEASURED, joiners, joins, row_seconds
 
 _GROWTH = 0.015  # the least gain by more rows for which refits are made
-_SHARE = 2 / 3  # of a member's answer, for its model of all rows beside those of the folds
+_SHARE = 3.0  # what a model of all rows has of its member's answer, as a multiple of the share of rows it has more
 
 
 def conclude(
@@ -72,7 +72,7 @@ def conclude(
             refitted = _joining(run, planned, problem, ensemble.members, until, budget)
     if refitted:
         run.log("refitted", trials=sorted(refitted), seconds=budget.spent)
-        share = 1.0 if said.refit == "replace" else _SHARE
+        share = 1.0 if said.refit == "replace" else _share(problem)
         save(run, planned, problem, ensemble.members, answer, dict.fromkeys(refitted, share))
     if said.refit == "replace" or said.members is not None or bounds.keys() - {"fit_seconds"}:
         _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
@@ -93,12 +93,27 @@ def _joining(
     refitted, failed = refit(planned, problem, joiners(planned, problem, members, left), left)
     run.log("joined", failed=failed, seconds=budget.spent)
     if refitted:
-        step = len(problem.y) / len(problem.fold(problem.folds - 1).train)
+        does = "joins" if _share(problem) < 1 else "takes the place of"
         run.notes.append(
-            f"a model of all rows joins the fold models of {len(refitted)} of {len(members)} members: "
-            f"with {step:.2g} times the rows their loss was {gain:.1%} lower (out of fold)"
+            f"a model of all rows {does} the fold models of {len(refitted)} of {len(members)} members: "
+            f"with {1 + _step(problem):.3g} times the rows their loss was {gain:.1%} lower (out of fold)"
         )
     return refitted
+
+
+def _step(problem: Problem) -> float:
+    """How many rows there are more than a fold trains on, as a share of these."""
+    trained = len(problem.fold(problem.folds - 1).train)
+    return (len(problem.y) - trained) / trained
+
+
+def _share(problem: Problem) -> float:
+    """What a model of all rows has of its member's answer.
+
+    Of three folds, which lack a third of the rows, all: then it is one quick model. The more folds, the better is their
+    mean, and the less it lacks.
+    """
+    return min(1.0, _SHARE * _step(problem))
 
 
 def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, answer: Answer) -> None:

@@ -54,6 +54,18 @@ def test_a_mean_is_made_as_sure_as_the_means_of_as_many_models_as_were_measured(
     assert found[2] == pytest.approx(sure(np.mean(models, axis=0)))
 
 
+def test_models_count_by_their_weights(truth):
+    models, spread, twice = noisy(truth, 1.0, 3), Spread(), Spread()
+    for said, weight in zip(models, (0.5, 0.25, 0.25), strict=True):
+        spread.add("", weight, said)
+    blended = 0.5 * models[0] + 0.25 * models[1] + 0.25 * models[2]
+    for said, weight in zip([*models, models[0]], (0.0, 0.5, 0.5, 0.0), strict=True):  # as if there were but two
+        twice.add("", weight, said)
+    assert (spread.undone(blended).max(axis=1) >= blended.max(axis=1) - 1e-12).all()
+    pair, halves = spread_of([(1.0, models[1:])])
+    np.testing.assert_allclose(twice.undone(halves), pair.undone(halves), rtol=1e-9)
+
+
 def test_labels_stay_and_no_row_hangs_on_another(truth):
     bags = [(0.3, noisy(truth, 1.0, 3)), (0.7, noisy(truth, 0.3, 5, seed=1))]
     spread, blended = spread_of(bags)

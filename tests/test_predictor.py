@@ -21,7 +21,7 @@ from automl.compose import compose
 from automl.errors import ConfigError, DataError, DataWarning, RefusedError, StorageError
 from automl.fit import fit
 
-QUICK = ("executor=inprocess", "split.kind=kfold", "split.folds=2")
+QUICK = ("executor=inprocess", "split.kind=kfold", "split.folds=2", "predictor.refit=none")
 
 
 def shop(n=300, seed=0):
@@ -175,6 +175,7 @@ def test_the_ensemble_scores_at_fit_as_its_members_do_out_of_fold(fitted):
 def test_of_a_split_over_time_the_last_fold_predicts():
     when = pd.date_range("2024-01-01", periods=len(TABLE), freq="h")
     said = ("executor=inprocess", "budget.trials=1", "split.kind=time", "split.column=when", "split.folds=3")
+    said += ("predictor.refit=none",)
     model = AutoML(families=["logistic"], overrides=said).fit(TABLE.assign(when=when), "sold")
     assert len(model.trials_[1].folds) == 3
     assert [member.name for member in model.predictor_.members] == ["logistic-1-2"]
@@ -184,6 +185,7 @@ def test_of_a_split_over_time_the_last_fold_predicts():
 @pytest.mark.parametrize(("split", "repeats"), [("kfold", 1), ("repeated", 3)])
 def test_of_many_classes_the_mean_is_made_as_sure_as_what_was_measured(split, repeats):
     said = ("executor=inprocess", "budget.trials=1", f"split.kind={split}", "split.folds=2", "split.repeats=3")
+    said += ("predictor.refit=none",)
     data, y = load_iris(return_X_y=True)
     predictor = AutoML(families=["lightgbm"], overrides=said).fit(data, y).predictor_
     spread, each = Spread(repeats), []

@@ -121,6 +121,7 @@ class MLP(BaseEstimator):
         arrays: dict[str, Any] = {**self.answer_.arrays, **self._arrays()}
         np.savez(folder / _WEIGHTS, **arrays)
         said = {"params": self.get_params(), "features": self.n_features_in_, "epochs": self.n_epochs_}
+        said["cycle"] = self.cycle_
         (folder / _STATE).write_text(json.dumps(said), encoding="utf-8")
 
     @classmethod
@@ -128,7 +129,7 @@ class MLP(BaseEstimator):
         """The fitted network that `save` wrote; it predicts the same bits, and needs no torch."""
         said = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         self = cls(**said["params"])
-        self.n_features_in_, self.n_epochs_ = said["features"], said["epochs"]
+        self.n_features_in_, self.n_epochs_, self.cycle_ = said["features"], said["epochs"], said["cycle"]
         with np.load(folder / _WEIGHTS, allow_pickle=False) as arrays:
             held = dict(arrays)
         self._restore(held)

@@ -30,6 +30,14 @@ def test_held_out_rows_make_the_probabilities_better(y):
     assert np.allclose(told.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("y", [BINARY, RING])
+def test_a_refit_has_the_curve_that_held_out_rows_said(y):
+    told = SVMClassifier().fit(X[TRAIN], y[TRAIN], validation=(X[HELD], y[HELD]))
+    again = SVMClassifier(**told.refit_params()).fit(X[TRAIN], y[TRAIN])
+    np.testing.assert_array_equal(again.predict_proba(X), told.predict_proba(X))
+    assert SVMRegressor().fit(X, VALUES).refit_params() == {}
+
+
 def test_a_class_that_only_validation_has_and_perfect_separation_are_survived():
     model = SVMClassifier().fit(X, X[:, 0] > 0, validation=(X, np.where(X[:, 0] > 0, "yes", "no")))
     assert np.isfinite(model.predict_proba(X)).all()

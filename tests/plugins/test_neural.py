@@ -71,6 +71,17 @@ def test_the_seed_decides_and_parameters_are_kept():
     assert not np.array_equal(first, other)
 
 
+def test_a_refit_stops_at_the_epoch_that_was_best_on_held_out_rows():
+    wild = {**QUICK, "learning_rate": 0.1, "epochs": 40, "dropout": 0.0}
+    told = MLPClassifier(**wild).fit(X[:80], CODES[:80], validation=(X[TRAIN], CODES[TRAIN]))
+    said = told.refit_params()
+    assert said == {"epochs": 40, "stop": told.n_epochs_}
+    assert told.n_epochs_ < 40
+    again = MLPClassifier(**{**wild, **said}).fit(X[:80], CODES[:80])
+    assert again.refit_params() == said
+    np.testing.assert_array_equal(again.predict_proba(X), told.predict_proba(X))
+
+
 def test_weights_count():
     heavy = np.where(CODES == 0, 100.0, 1.0)
     plain, weighted = (MLPClassifier(**QUICK).fit(X, CODES, sample_weight=w).predict_proba(X) for w in (None, heavy))
