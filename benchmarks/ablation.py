@@ -15,6 +15,7 @@ ABLATIONS = {
     "with stacking": ("search.stack=true",),
     "no pruning": ("search.prune=0",),
     "random search": ("search=random",),
+    "no refits": ("predictor.refit=none",),
     "holdout": ("split=holdout",),
     "boosting only": ("families=[boosting]",),
     "LightGBM only": ("families=[lightgbm]",),
