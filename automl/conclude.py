@@ -18,7 +18,7 @@ from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.calibrate import calibrate
 from automl.search.stack import stack
-from automl.serving import MEASURED, joiners, joins, row_seconds
+from automl.serving import MEASURED, joiners, joins, making, row_seconds
 
 _GROWTH = 0.015  # the least gain by more rows for which refits are made
 _SHARE = 3.0  # what a model of all rows has of its member's answer, as a multiple of the share of rows it has more
@@ -83,9 +83,10 @@ def _joining(
 ) -> dict[int, float]:
     """Members that were refitted on all rows to join the models of their folds: none unless more rows are of use."""
     left = until - budget.spent
-    if not joiners(planned, problem, members, (1 - MEASURED) * left):
+    able = joiners(planned, problem, members, (1 - MEASURED) * left)
+    if not able:
         return {}
-    gain = growth(planned, problem, members, MEASURED * left)
+    gain = growth(planned, problem, members, max(MEASURED * left, left - making(planned, problem, able)))
     run.log("growth", gain=gain, seconds=budget.spent)
     if gain < _GROWTH:
         return {}

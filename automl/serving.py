@@ -17,7 +17,7 @@ _MARGIN = 1.3  # of what refits are expected to take
 _START = 0.5  # seconds for the workers of the refits to start
 _SHARE = 0.15  # of the budget, at most, for refits that join the models of the folds
 _TINY = 1e-9
-MEASURED = 0.4  # of that share, for finding out whether they should
+MEASURED = 1 / 3  # of that share, for finding out whether they should
 
 
 def serving_folds(split: Split) -> list[int]:
@@ -80,7 +80,7 @@ def joiners(planned: Plan, problem: Problem, trials: Sequence[Trial], seconds: f
     able.sort(key=lambda trial: trial.fit_seconds / max(trial.weight, _TINY))
     chosen: list[Trial] = []
     for trial in able:
-        if _START + _work(planned, problem, [*chosen, trial]) <= seconds:
+        if making(planned, problem, [*chosen, trial]) <= seconds:
             chosen.append(trial)
     return chosen
 
@@ -92,17 +92,17 @@ def refit_seconds(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> f
     if the rest is worth the time too, it is a share of the budget at most; and nothing where that is next to nothing.
     """
     if joins(planned):
-        most = (1 - MEASURED) * _SHARE * planned.config.seconds
-        chosen = joiners(planned, problem, trials, most)
-        return (_START + _work(planned, problem, chosen)) / (1 - MEASURED) if chosen else 0.0
+        most = _SHARE * planned.config.seconds
+        chosen = joiners(planned, problem, trials, (1 - MEASURED) * most)
+        return making(planned, problem, chosen) + MEASURED * most if chosen else 0.0
     if planned.config.predictor.refit != "replace":
         return 0.0
     able = [trial for trial in trials if trial.folds and can_refit(planned.registry.families[trial.family])]
-    return _START + _work(planned, problem, able) if able else 0.0
+    return making(planned, problem, able) if able else 0.0
 
 
-def _work(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> float:
-    """Seconds that refits of trials are expected to take, side by side."""
+def making(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> float:
+    """Seconds that refits of trials are expected to take, side by side, and at most."""
     grown = len(problem.y) * problem.folds / sum(len(problem.fold(fold).train) for fold in range(problem.folds))
     each = [grown * trial.fit_seconds / len(trial.folds) for trial in trials]
-    return _MARGIN * max(sum(each) / planned.slots, *each, 0.0)
+    return _START + _MARGIN * max(sum(each) / planned.slots, *each, 0.0)

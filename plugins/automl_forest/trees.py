@@ -37,7 +37,7 @@ class Trees:
     def join(cls, grown: list[Any]) -> Self:
         """Join scikit-learn's low-level trees; `grown` is emptied, for there may be no room for all of them twice."""
         features, counts = grown[0].n_features, np.array([tree.node_count for tree in grown])
-        nodes, leaves = np.empty(counts.sum(), NODE_DTYPE), []
+        (room, nodes), leaves = _room(len(counts), int(counts.sum())), []
         for end, count in zip(np.cumsum(counts)[::-1].tolist(), counts[::-1].tolist(), strict=True):
             tree = grown.pop()
             nodes[end - count : end] = tree.__getstate__()["nodes"]
@@ -45,27 +45,27 @@ class Trees:
         answers = np.concatenate(leaves[::-1])
         del leaves
         if answers.shape[1] == 1:
-            return cls.of(nodes, answers[:, 0], None, counts, features)
-        return cls.of(nodes, *_coded(answers), counts, features)
+            return cls.of(room, answers[:, 0], None, counts, features)
+        return cls.of(room, *_coded(answers), counts, features)
 
     @classmethod
     def of(
         cls, nodes: np.ndarray, leaves: np.ndarray, answers: np.ndarray | None, counts: np.ndarray, features: int
     ) -> Self:
-        """From the nodes (n,) of all trees, one after the other and overwritten, and the values of their leaves."""
-        top = _top(len(counts), features)
+        """From the nodes of all trees, one after the other in what `_room` gave, and the values of their leaves."""
+        top, every = nodes[: len(counts) - 1], nodes[len(counts) - 1 :]
+        top[:] = _top(len(counts), features)
         starts = len(top) + np.cumsum(counts) - counts
         shift = np.repeat(starts, counts)
-        is_inner = nodes["left_child"] != _LEAF
+        is_inner = every["left_child"] != _LEAF
         for side in ("left_child", "right_child"):
-            nodes[side][is_inner] += shift[is_inner]
+            every[side][is_inner] += shift[is_inner]
             led = top[side] < 0  # of the top: the number of a tree, counted down from -1
             top[side][led] = starts[-1 - top[side][led]]
-        every = np.concatenate([top, nodes])
-        values = np.zeros((len(every), 1, 1))
+        values = np.zeros((len(nodes), 1, 1))
         values[len(top) :, 0, 0][~is_inner] = leaves
         whole = Tree(features + 1, np.ones(1, dtype=np.intp), 1)
-        whole.__setstate__({"max_depth": len(every), "node_count": len(every), "nodes": every, "values": values})
+        whole.__setstate__({"max_depth": len(nodes), "node_count": len(nodes), "nodes": nodes, "values": values})
         return cls(whole, counts, answers)
 
     def __len__(self) -> int:
@@ -137,18 +137,27 @@ class Trees:
         classes = None if labels is None else np.array(labels["labels"], dtype=labels["dtype"])
         with np.load(folder / "trees.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        is_leaf = arrays["left"] == 0
-        nodes = np.zeros(len(is_leaf), dtype=NODE_DTYPE)
+        is_leaf, counts = arrays["left"] == 0, arrays["count"].astype(np.int64)
+        room, nodes = _room(len(counts), len(is_leaf))
         nodes["left_child"] = np.where(is_leaf, _LEAF, arrays["left"].astype(np.int64))
         inner = np.flatnonzero(~is_leaf)
         for field, name in (("right_child", "right"), ("feature", "feature"), ("threshold", "threshold")):
             nodes[field][inner] = arrays[name]
         nodes["missing_go_to_left"][inner] = np.unpackbits(arrays["missing_left"], count=len(inner))
-        counts, leaves, answers = arrays["count"].astype(np.int64), arrays["leaves"], arrays.get("answers")
+        leaves, answers = arrays["leaves"], arrays.get("answers")
         answered = answers is None or leaves.max() < len(answers)
         if len(leaves) != is_leaf.sum() or not answered or not _sound(nodes, counts, said["features"]):
             raise ValueError(f"{folder / 'trees.npz'} holds a damaged tree")
-        return cls.of(nodes, leaves, answers, counts, said["features"]), said, classes
+        return cls.of(room, leaves, answers, counts, said["features"]), said, classes
+
+
+def _room(trees: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Room for so many nodes of trees, after that for the top of so many trees; and the part without the top.
+
+    Large forests take so much that there had better be no copy for the sake of a top.
+    """
+    every = np.zeros(max(0, trees - 1) + nodes, NODE_DTYPE)
+    return every, every[len(every) - nodes :]
 
 
 def _coded(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

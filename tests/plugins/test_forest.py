@@ -93,7 +93,7 @@ def test_classes_with_gaps_and_labels_of_any_type(name, tables, tmp_path):
     assert set(type(words).load(tmp_path).predict(X_test)) == {"high", "low"}
 
 
-@pytest.mark.parametrize("array", ["left", "right", "feature"])
+@pytest.mark.parametrize("array", ["left", "right", "feature", "leaves"])
 def test_a_damaged_tree_is_refused(array, tables, tmp_path):
     X, _, y, _ = tables["binary"]
     build("extra_trees", "binary", n_estimators=2).fit(X, y).save(tmp_path)
@@ -104,6 +104,15 @@ def test_a_damaged_tree_is_refused(array, tables, tmp_path):
     np.savez(tmp_path / "trees.npz", **arrays)
     with pytest.raises(ValueError, match="damaged tree"):
         FAMILIES["extra_trees"].load("binary").load(tmp_path)
+
+
+def test_leaves_that_answer_alike_share_their_answer(tables, tmp_path):
+    X, X_test, y, _ = tables["multiclass"]
+    forest = build("extra_trees", "multiclass", n_estimators=20).fit(X, y)
+    answers, leaves = forest.trees_.answers, int((forest.trees_.whole.children_left == -1).sum())
+    assert answers.shape[1] == len(forest.classes_)
+    assert len(answers) == len(np.unique(answers, axis=0)) < leaves / 10
+    assert forest.trees_.whole.value.shape[1:] == (1, 1), "a place, not a number for each class"
 
 
 def test_the_stored_file_is_small_and_holds_no_code(tables, tmp_path):
