@@ -106,8 +106,8 @@ def test_a_damaged_tree_is_refused(array, tables, tmp_path):
         FAMILIES["extra_trees"].load("binary").load(tmp_path)
 
 
-def test_leaves_that_answer_alike_share_their_answer(tables, tmp_path):
-    X, X_test, y, _ = tables["multiclass"]
+def test_leaves_that_answer_alike_share_their_answer(tables):
+    X, _, y, _ = tables["multiclass"]
     forest = build("extra_trees", "multiclass", n_estimators=20).fit(X, y)
     answers, leaves = forest.trees_.answers, int((forest.trees_.whole.children_left == -1).sum())
     assert answers.shape[1] == len(forest.classes_)
