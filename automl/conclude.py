@@ -62,6 +62,7 @@ def conclude(
     save(run, planned, problem, ensemble.members, answer)
     said = planned.config.predictor
     refitted: dict[int, float] = {}
+    failed: dict[str, str] = {}
     # The reserve is for choosing and saving, both of which are done once more when the refits are.
     until = budget.seconds - budget.reserve / 2
     if run.status != "interrupted" and ensemble.members[0].origin != "baseline":
@@ -69,9 +70,10 @@ def conclude(
             refitted, failed = refit(planned, problem, ensemble.members, until - budget.spent)
             run.notes += [f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()]
         elif joins(planned):
-            refitted = _joining(run, planned, problem, ensemble.members, until, budget)
+            refitted, failed = _joining(run, planned, problem, ensemble.members, until, budget)
+    if refitted or failed:
+        run.log("refitted", trials=sorted(refitted), failed=failed, seconds=budget.spent)
     if refitted:
-        run.log("refitted", trials=sorted(refitted), seconds=budget.spent)
         share = 1.0 if said.refit == "replace" else _share(problem)
         save(run, planned, problem, ensemble.members, answer, dict.fromkeys(refitted, share))
     if said.refit == "replace" or said.members is not None or bounds.keys() - {"fit_seconds"}:
@@ -80,26 +82,25 @@ def conclude(
 
 def _joining(
     run: Run, planned: Plan, problem: Problem, members: Sequence[Trial], until: float, budget: Budget
-) -> dict[int, float]:
-    """Members that were refitted on all rows to join the models of their folds: none unless more rows are of use."""
+) -> tuple[dict[int, float], dict[str, str]]:
+    """Refit members on all rows, to join the models of their folds, if more rows are of use; as `refit`."""
     left = until - budget.spent
     able = joiners(planned, problem, members, (1 - MEASURED) * left)
     if not able:
-        return {}
+        return {}, {}
     gain = growth(planned, problem, members, max(MEASURED * left, left - making(planned, problem, able)))
     run.log("growth", gain=gain, seconds=budget.spent)
     if gain < _GROWTH:
-        return {}
+        return {}, {}
     left = until - budget.spent
     refitted, failed = refit(planned, problem, joiners(planned, problem, members, left), left)
-    run.log("joined", failed=failed, seconds=budget.spent)
     if refitted:
         does = "joins" if _share(problem) < 1 else "takes the place of"
-        run.notes.append(
+        run.facts["refits"] = (
             f"a model of all rows {does} the fold models of {len(refitted)} of {len(members)} members: "
             f"with {1 + _step(problem):.3g} times the rows their loss was {gain:.1%} lower (out of fold)"
         )
-    return refitted
+    return refitted, failed
 
 
 def _step(problem: Problem) -> float:

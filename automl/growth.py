@@ -19,6 +19,7 @@ from automl.serving import can_refit
 _APART = 1_000_000  # what is added to the number of a trial for a fit of it that is no part of the race
 _WANTED, _LEAST = 0.5, 0.2  # of the ensemble's weight, for the members that speak for all
 _FOLD = 0.8  # of the time, for all of these on one fold
+_FEW = 50  # validation rows, below which it is chance that says so
 _CUT = 0.9  # of its deadline: a fit that took as long may have been cut short, and is no measure
 
 
@@ -29,8 +30,8 @@ def growth(planned: Plan, problem: Problem, members: Sequence[Trial], seconds: f
     one step, they may be expected to gain by the next (learning curves are power laws: Hestness et al. 2017, "Deep
     learning scaling is predictable, empirically"). Members that have half of the weight or, if time is short, a
     fifth, and the cheapest for it, are fitted again, fold after fold. It is 0 where there is no time even for that,
-    where too many need validation rows or were fitted on some of the rows anyway, and where the gain is not more than
-    its standard error.
+    where too many need validation rows or were fitted on some of the rows anyway, where there are fewer than 50 rows to
+    tell, and where the gain is not more than its standard error.
 
     Parameters
     ----------
@@ -56,9 +57,14 @@ def growth(planned: Plan, problem: Problem, members: Sequence[Trial], seconds: f
     )
     valid = np.concatenate([problem.fold(fold).valid for fold in done])
     y, weight = problem.y[valid], None if problem.weight is None else problem.weight[valid]
+    if len(y) < _FEW:
+        return 0.0
     metric = _scaled(planned)
     strata = y if planned.task.classes else np.zeros(len(y), np.int8)
-    if not proven(metric, y, less, full, deal(strata, planned.config.seed), weight):
+    try:
+        if not proven(metric, y, less, full, deal(strata, planned.config.seed), weight):
+            return 0.0
+    except ValueError:  # a metric that is not defined for some of the rows
         return 0.0
     before, after = (abs(metric.score(y, each, weight) - (metric.best or 0.0)) for each in (less, full))
     return 1 - after / before

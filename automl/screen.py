@@ -40,6 +40,7 @@ class Screen:
         self._live: Live | None = None
         self._run: Run | None = None
         self._said = 0  # how many of the run's notes
+        self._told: set[str] = set()  # which of its facts
 
     def automl_run_started(self, run: Run) -> None:
         """Say what was inferred and why."""
@@ -47,7 +48,7 @@ class Screen:
         if self.mode == "quiet":
             return
         show_facts(self.console, run.facts, run.notes)
-        self._said = len(run.notes)
+        self._said, self._told = len(run.notes), set(run.facts)
         self.console.print(Text.assemble(("run      ", "dim"), str(run.folder)))
         self.console.print()
         if self.mode == "live":
@@ -70,7 +71,8 @@ class Screen:
         self.close()
         if self.mode == "quiet":
             return
-        show_facts(self.console, {}, run.notes[self._said :])
+        found = {name: fact for name, fact in run.facts.items() if name not in self._told}
+        show_facts(self.console, found, run.notes[self._said :])
         self.console.print(leaderboard_table(run, top=_TOP))
         self.console.print()
         show_end(self.console, run)

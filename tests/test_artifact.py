@@ -16,7 +16,7 @@ from automl.artifact import load_model, save_model
 from automl.errors import ConfigError, RefusedError, StorageError
 from automl.plugins import installed
 
-QUICK = ("executor=inprocess", "split.kind=kfold", "split.folds=2")
+QUICK = ("executor=inprocess", "split.kind=kfold", "split.folds=2", "predictor.refit=none")
 
 
 def shop(n=300, seed=0):

@@ -1,6 +1,7 @@
 """Growth: a model of all rows joins those of the folds where more rows help, and only there."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,8 @@ from automl.execute.trial import evaluate
 from automl.fit import fit
 from automl.growth import _whole, growth
 from automl.plan import plan
-from automl.run import Trial
+from automl.run import Run, Trial
+from automl.screen import Screen
 from automl.serving import joiners, refit_seconds
 
 SMALL = ["executor=inprocess", "run.progress=quiet", "split=kfold", "split.folds=5", "search.prune=0", "seed=1"]
@@ -61,8 +63,8 @@ def test_where_more_rows_help_a_model_of_all_rows_joins_each_bag(joined):
         assert weights == pytest.approx(
             {"all": trial.weight * 0.75, **dict.fromkeys("01234", trial.weight * 0.05)}, rel=1e-6
         )
-    (note,) = (note for note in run.notes if "joins" in note)
-    assert note == (
+    assert run.notes == []
+    assert Run.open(run.folder).facts["refits"] == (
         f"a model of all rows joins the fold models of {len(trials)} of {len(trials)} members: "
         f"with 1.25 times the rows their loss was {gain:.1%} lower (out of fold)"
     )
@@ -89,12 +91,21 @@ def test_of_three_folds_it_answers_alone(tmp_path):
     )
 
 
+def test_the_command_line_tells_of_it(joined, capsys):
+    run, _ = joined
+    screen = Screen(compose([*SMALL, "run.progress=lines"]))
+    screen.automl_run_started(replace(run, facts={"task": "regression"}))
+    screen.automl_run_finished(run)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count(" ".join(run.facts["refits"].split())) == 1
+
+
 def test_where_they_do_not_help_the_folds_answer_alone(tmp_path):
     run = run_of(tmp_path / "run", noise(), "families=[ridge]", "budget.trials=1")
     (gain,) = grown(run)
     assert gain < 0.015
     assert {member.name for member in load(run.folder).members} == {f"ridge-1-{fold}" for fold in range(5)}
-    assert not [note for note in run.notes if "joins" in note]
+    assert "refits" not in run.facts
 
 
 def test_a_predictor_that_must_keep_a_limit_gets_no_further_model(tmp_path):
@@ -138,6 +149,11 @@ def test_without_time_or_members_that_speak_for_the_others_nothing_is_known(tmp_
     assert growth(planned, problem, trials[:1], 20.0) == 0, "a tenth of the weight is too little"
     trials[1].rows = 100
     assert growth(planned, problem, trials, 20.0) == 0, "neither does one that was fitted on some of the rows"
+
+
+def test_of_a_few_rows_nothing_is_concluded(tmp_path):
+    run = run_of(tmp_path / "run", waves(40), "families=[ridge]", "budget.trials=1")
+    assert grown(run) == [0]
 
 
 def test_a_fit_that_may_have_been_cut_short_is_no_measure():

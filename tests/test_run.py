@@ -62,6 +62,8 @@ def test_the_log_has_each_event_with_versions_and_seed(finished):
     assert [e["event"] for e in events if e["event"] != "kept"] == [
         "run_started",
         *["trial_finished"] * 4,
+        "growth",
+        *(["refitted"] if "refits" in finished.facts else []),
         "run_finished",
     ]
     assert events[0]["seed"] == 7
