@@ -85,10 +85,7 @@ def test_of_three_folds_it_answers_alone(tmp_path):
     members = load(run.folder).members
     assert {member.name for member in members} == {f"{trial.name}-all" for trial in run.trials if trial.weight > 0}
     assert sum(member.weight for member in members) == pytest.approx(1)
-    (note,) = (note for note in run.notes if "all rows" in note)
-    assert note.startswith(
-        f"a model of all rows takes the place of the fold models of {len(members)} of {len(members)}"
-    )
+    assert run.facts["refits"].startswith("a model of all rows takes the place of the fold models of ")
 
 
 def test_the_command_line_tells_of_it(joined, capsys):
