@@ -66,11 +66,16 @@ def conclude(
     # The reserve is for choosing and saving, both of which are done once more when the refits are.
     until = budget.seconds - budget.reserve / 2
     if run.status != "interrupted" and ensemble.members[0].origin != "baseline":
-        if said.refit == "replace":
-            refitted, failed = refit(planned, problem, ensemble.members, until - budget.spent)
-            run.notes += [f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()]
-        elif joins(planned):
-            refitted, failed = _joining(run, planned, problem, ensemble.members, until, budget)
+        try:
+            if said.refit == "replace":
+                refitted, failed = refit(planned, problem, ensemble.members, until - budget.spent)
+                run.notes += [
+                    f"{name} was not refitted: its fold models answer ({why})" for name, why in failed.items()
+                ]
+            elif joins(planned):
+                refitted, failed = _joining(run, planned, problem, ensemble.members, until, budget)
+        except KeyboardInterrupt:  # there is a predictor: it is the one that was saved above
+            run.status = run.why = "interrupted"
     if refitted or failed:
         run.log("refitted", trials=sorted(refitted), failed=failed, seconds=budget.spent)
     if refitted:

@@ -120,6 +120,19 @@ def test_how_many_work_side_by_side_makes_no_difference(joined, tmp_path):
     np.testing.assert_array_equal(load(beside.folder).predict(fresh), load(run.folder).predict(fresh))
 
 
+@pytest.mark.parametrize("predictor", ["full", "fast"])
+def test_an_interrupt_leaves_the_fold_models(predictor, tmp_path, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("automl.conclude.growth", interrupted)
+    monkeypatch.setattr("automl.conclude.refit", interrupted)
+    run = run_of(tmp_path / "run", waves(), "families=[ridge]", "budget.trials=1", f"predictor={predictor}")
+    assert (run.status, run.why) == ("interrupted", "interrupted")
+    assert Run.open(run.folder).status == "interrupted"
+    assert {member.name for member in load(run.folder).members} == {f"ridge-1-{fold}" for fold in range(5)}
+
+
 # The parts
 
 
