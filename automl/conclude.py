@@ -13,12 +13,12 @@ from automl.data.problem import Problem
 from automl.growth import growth
 from automl.keep import Ensemble, rate, save, weigh
 from automl.plan import Plan
-from automl.refit import refit
+from automl.refit import MEASURED, joiners, joins, making, refit
 from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.calibrate import calibrate
 from automl.search.stack import stack
-from automl.serving import MEASURED, joiners, joins, making, row_seconds
+from automl.serving import row_seconds
 
 _GROWTH = 0.015  # the least gain by more rows for which refits are made
 _SHARE = 3.0  # what a model of all rows has of its member's answer, as a multiple of the share of rows it has more

@@ -20,10 +20,11 @@ from automl.errors import DataError, NoModelError
 from automl.keep import keep
 from automl.plan import Plan, plan
 from automl.plugins import Registry
+from automl.refit import refit_seconds
 from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.race import Race
-from automl.serving import models, refit_seconds
+from automl.serving import models
 
 _LEAST_RESERVE = 0.2  # seconds kept for the end of a run
 _KEEPING = 0.02  # of the time budget, for a choice of an ensemble on the way

@@ -10,7 +10,7 @@ import numpy as np
 from automl.data.problem import Problem
 from automl.metrics import Metric, resolve
 from automl.plan import Plan
-from automl.refit import run_jobs
+from automl.refit import job_of, run_jobs
 from automl.run import Trial
 from automl.search.ensemble import blend
 from automl.search.nested import deal, proven
@@ -44,10 +44,12 @@ def growth(planned: Plan, problem: Problem, members: Sequence[Trial], seconds: f
     trained = [len(problem.fold(fold).train) for fold in range(problem.folds)]
     share = trained[-1] / len(problem.y)
     jobs = [
-        _job(planned, trial, fold, round(share * trained[fold])) for fold in range(problem.folds) for trial in chosen
+        {**job_of(planned, trial, fold), "trial": trial.number + _APART, "rows": round(share * trained[fold])}
+        for fold in range(problem.folds)
+        for trial in chosen
     ]
     outcomes = run_jobs(planned, problem, jobs, seconds)
-    done = [fold for fold in range(problem.folds) if all(_whole(outcomes.get(f"{t.name}-{fold}-less")) for t in chosen)]
+    done = [fold for fold in range(problem.folds) if all(_whole(outcomes.get(f"{t.name}-{fold}")) for t in chosen)]
     if not done:
         return 0.0
     shares = np.array([trial.weight for trial in chosen])
@@ -86,20 +88,6 @@ def _speakers(planned: Plan, members: Sequence[Trial], seconds: float) -> list[T
             break
         chosen.append(trial)
     return chosen if sum(trial.weight for trial in chosen) >= _LEAST else []
-
-
-def _job(planned: Plan, trial: Trial, fold: int, most: int) -> dict[str, Any]:
-    return {
-        "id": f"{trial.name}-{fold}-less",
-        "trial": trial.number + _APART,
-        "fold": fold,
-        "family": trial.family,
-        "requires": list(planned.registry.families[trial.family].requires),
-        "params": dict(trial.params),
-        "rows": most,
-        "seed": planned.config.seed + fold,
-        "threads": planned.threads,
-    }
 
 
 def _whole(outcome: dict[str, Any] | None) -> bool:

@@ -14,6 +14,11 @@ from automl.run import Trial
 from automl.serving import can_refit
 
 _FIT = 0.9  # of the time that is left, for the fit itself
+_MARGIN = 1.3  # of what refits are expected to take
+_START = 0.5  # seconds for the workers of the refits to start
+_MOST = 0.15  # of the budget, at most, for refits that join the models of the folds
+_TINY = 1e-9
+MEASURED = 1 / 3  # of that time, for finding out whether they should
 
 
 def refit(
@@ -40,7 +45,7 @@ def refit(
     outcomes = run_jobs(planned, problem, [_job(planned, problem, trial) for trial in able], seconds)
     done = {}
     for trial in able:
-        outcome = outcomes.get(f"{trial.number}-all")
+        outcome = outcomes.get(f"{trial.name}-all")
         if outcome is None:
             failed[trial.name] = "the time was spent"
         elif outcome["status"] == "ok":
@@ -48,6 +53,52 @@ def refit(
         else:
             failed[trial.name] = f"{outcome['status']}: {outcome['reason']}"
     return done, failed
+
+
+def joins(planned: Plan) -> bool:
+    """Whether a model of all rows may join those of the folds: not where these may only just keep a limit."""
+    return planned.config.predictor.refit == "add" and not planned.config.bounds.keys() - {"fit_seconds"}
+
+
+def joiners(planned: Plan, problem: Problem, trials: Sequence[Trial], seconds: float) -> list[Trial]:
+    """The trials of which a model of all rows can be made in so many seconds, those first that cost least for their
+    weight; with a fixed number of trials all of them, for then nothing may depend on the clock."""
+    able = [
+        trial
+        for trial in trials
+        if trial.rows is None and trial.folds and can_refit(planned.registry.families[trial.family])
+    ]
+    if planned.config.budget.trials is not None:
+        return able
+    able.sort(key=lambda trial: trial.fit_seconds / max(trial.weight, _TINY))
+    chosen: list[Trial] = []
+    for trial in able:
+        if making(planned, problem, [*chosen, trial]) <= seconds:
+            chosen.append(trial)
+    return chosen
+
+
+def refit_seconds(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> float:
+    """What it will take to fit members once more on all rows, by what their folds took; 0 if none is to be.
+
+    Where they are to answer for themselves, that is as much as they need. Where they only join the others, and so only
+    if the rest is worth the time too, it is a share of the budget at most; and nothing where that is next to nothing.
+    """
+    if joins(planned):
+        most = _MOST * planned.config.seconds
+        chosen = joiners(planned, problem, trials, (1 - MEASURED) * most)
+        return making(planned, problem, chosen) + MEASURED * most if chosen else 0.0
+    if planned.config.predictor.refit != "replace":
+        return 0.0
+    able = [trial for trial in trials if trial.folds and can_refit(planned.registry.families[trial.family])]
+    return making(planned, problem, able) if able else 0.0
+
+
+def making(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> float:
+    """Seconds that refits of trials are expected to take, side by side, and at most."""
+    grown = len(problem.y) * problem.folds / sum(len(problem.fold(fold).train) for fold in range(problem.folds))
+    each = [grown * trial.fit_seconds / len(trial.folds) for trial in trials]
+    return _START + _MARGIN * max(sum(each) / planned.slots, *each, 0.0)
 
 
 def run_jobs(
@@ -81,19 +132,25 @@ def run_jobs(
     return outcomes
 
 
-def _job(planned: Plan, problem: Problem, trial: Trial) -> dict[str, Any]:
-    said = [_recommended(problem, trial, fold) for fold in range(problem.folds)]
+def job_of(planned: Plan, trial: Trial, fold: int | None) -> dict[str, Any]:
+    """A fit of a trial once more, after the race: as `run_jobs` wants it."""
     return {
-        "id": f"{trial.number}-all",
+        "id": f"{trial.name}-{'all' if fold is None else fold}",
         "trial": trial.number,
-        "fold": None,
+        "fold": fold,
         "family": trial.family,
-        "requires": list(problem.registry.family(trial.family).requires),
-        "params": {**trial.params, **{name: _mean([params[name] for params in said]) for name in said[0]}},
+        "requires": list(planned.registry.families[trial.family].requires),
+        "params": dict(trial.params),
         "rows": trial.rows,
-        "seed": planned.config.seed,
+        "seed": planned.config.seed + (fold or 0),
         "threads": planned.threads,
     }
+
+
+def _job(planned: Plan, problem: Problem, trial: Trial) -> dict[str, Any]:
+    said = [_recommended(problem, trial, fold) for fold in range(problem.folds)]
+    told = {name: _mean([params[name] for params in said]) for name in said[0]}
+    return {**job_of(planned, trial, None), "params": {**trial.params, **told}}
 
 
 def _recommended(problem: Problem, trial: Trial, fold: int) -> Mapping[str, Any]:

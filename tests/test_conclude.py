@@ -19,9 +19,9 @@ from automl.fit import fit
 from automl.keep import _shortlist
 from automl.metrics import automl_metrics
 from automl.plan import plan
-from automl.refit import refit
+from automl.refit import refit, refit_seconds
 from automl.run import Run, Trial
-from automl.serving import refit_seconds, row_seconds
+from automl.serving import row_seconds
 
 SMALL = ["executor=inprocess", "run.progress=quiet", "split=kfold", "split.folds=3", "search.prune=0", "seed=1"]
 SMALL += ["family.lightgbm.params.n_estimators=60"]

@@ -14,9 +14,9 @@ from automl.execute.trial import evaluate
 from automl.fit import fit
 from automl.growth import _whole, growth
 from automl.plan import plan
+from automl.refit import joiners, refit_seconds
 from automl.run import Run, Trial
 from automl.screen import Screen
-from automl.serving import joiners, refit_seconds
 
 SMALL = ["executor=inprocess", "run.progress=quiet", "split=kfold", "split.folds=5", "search.prune=0", "seed=1"]
 SMALL += ["target=y", "family.lightgbm.params.n_estimators=60"]

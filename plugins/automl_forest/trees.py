@@ -145,7 +145,7 @@ class Trees:
             nodes[field][inner] = arrays[name]
         nodes["missing_go_to_left"][inner] = np.unpackbits(arrays["missing_left"], count=len(inner))
         leaves, answers = arrays["leaves"], arrays.get("answers")
-        answered = answers is None or leaves.max() < len(answers)
+        answered = answers is None or bool(((leaves >= 0) & (leaves < len(answers))).all())
         if len(leaves) != is_leaf.sum() or not answered or not _sound(nodes, counts, said["features"]):
             raise ValueError(f"{folder / 'trees.npz'} holds a damaged tree")
         return cls.of(room, leaves, answers, counts, said["features"]), said, classes
