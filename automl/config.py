@@ -182,7 +182,10 @@ class FamilyConf:
     priority: int = field(default=50, metadata={"doc": "families of a lower number are tried first"})
     cost: float = field(
         default=0.0,
-        metadata={"doc": "seconds of a fit until measured, for a million cells (rows x columns x outputs) on one core"},
+        metadata={"doc": "seconds of a fit until measured, for a million cells (rows x columns) on one core"},
+    )
+    per_class: bool = field(
+        default=False, metadata={"doc": "whether a fit of more than two classes takes its `cost` for each of them"}
     )
     when: dict[str, float] = field(
         default_factory=dict,
@@ -199,8 +202,15 @@ class FamilyConf:
         ------
         ConfigError : a dimension of the space is not well formed.
         """
-        space = parse(self.space, f"family.{name}.space")
-        return FamilySpec(dict(self.params), space, tuple(self.portfolio), self.priority, self.cost, dict(self.when))
+        return FamilySpec(
+            params=dict(self.params),
+            space=parse(self.space, f"family.{name}.space"),
+            portfolio=tuple(self.portfolio),
+            priority=self.priority,
+            cost=self.cost,
+            per_class=self.per_class,
+            when=dict(self.when),
+        )
 
 
 @dataclass

@@ -206,11 +206,9 @@ def _refuse_bare(run: Run, planned: Plan) -> None:
     tried = [trial for trial in run.trials if trial.origin != "baseline"]
     wanted = [name for name in planned.families if name != planned.baseline]
     if wanted and not any(trial.status == "ok" for trial in tried) and run.status != "interrupted":
-        raise NoModelError(
-            f"every model failed; the predictor in {run.folder} is the baseline. {_causes(run)}"
-            if tried
-            else f"there was no time for any model; {run.folder} has the baseline. Give more: budget=..."
-        )
+        if all(trial.status == "unfinished" for trial in tried):
+            raise NoModelError(f"there was no time for any model; {run.folder} has the baseline. Give more: budget=...")
+        raise NoModelError(f"every model failed; the predictor in {run.folder} is the baseline. {_causes(run)}")
 
 
 def _causes(run: Run) -> str:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,10 @@ import numpy as np
 from portfolio import SECONDS
 
 from automl.compose import compose
-from automl.family import Candidate
+from automl.family import Candidate, FamilySpec
 from automl.metrics import Metric, resolve
 from automl.plugins import installed
 from automl.search import order
-from automl.search.cost import POWER
 from automl.search.ensemble import blend, select
 from automl.search.order import Facts, Record, key
 
@@ -120,28 +119,33 @@ class Table:
         return self.loss(blend(answers, weights), judge)
 
 
+@cache
+def specs() -> dict[str, FamilySpec]:
+    """What the config says of the families, by priority."""
+    config = compose()
+    said = {name: config.family_spec(name) for name in config.family}
+    return dict(sorted(said.items(), key=lambda item: (item[1].priority, item[0])))
+
+
 def portfolio() -> list[str]:
     """The entries of today's portfolios, a family after the other by priority; see `key`."""
-    config = compose()
-    specs = sorted((config.family_spec(name).priority, name) for name in config.family)
-    return [key(name, params) for _, name in specs for params in config.family_spec(name).candidates]
+    return [key(name, params) for name, spec in specs().items() for params in spec.candidates]
 
 
 def record_of(tables: Sequence[Table]) -> dict[str, Any]:
-    """The record as plain data: for each table its entries by number, their costs, and the losses of their pairs."""
+    """The record as plain data: for each table its entries by number, their seconds, and the losses of their pairs."""
     entries: dict[str, tuple[str, dict[str, Any]]] = {}
     for table in tables:
         entries |= {key(*entry): entry for entry in table.entries}
     number = {name: i for i, name in enumerate(entries)}
     said = []
     for table in tables:
-        costs = table.seconds / (table.facts.cells / 1e6) ** POWER
         said.append(
             {
                 "name": table.name,
                 "facts": {name: _short(value) for name, value in asdict(table.facts).items()},
                 "entries": [number[key(*entry)] for entry in table.entries],
-                "costs": [float(f"{cost:.3g}") for cost in costs],
+                "seconds": [float(f"{seconds:.3g}") for seconds in table.seconds],
                 "losses": [[round(float(x), 4) for x in row[: i + 1]] for i, row in enumerate(table.losses)],
             }
         )
@@ -201,12 +205,19 @@ def learned(table: Table, record: Record) -> list[int]:
     first = by_priority(table, record)
     candidates = [Candidate(*table.entries[i]) for i in first]
     number = {id(candidate): i for candidate, i in zip(candidates, first, strict=True)}
-    return [number[id(candidate)] for candidate in order.learned(candidates, table.facts, record)]
+    return [number[id(candidate)] for candidate in order.learned(candidates, table.facts, specs(), record)]
+
+
+class Alike(Record):
+    """A record of which each table tells as much as any other."""
+
+    def weights(self, facts: Facts) -> np.ndarray:
+        return np.full(len(self.tables), 1 / len(self.tables))
 
 
 def static(table: Table, record: Record) -> list[int]:
-    """One order for all tables: each recorded table tells as much as any other, whatever its kind."""
-    return learned(table, replace(record, tables=(table.facts,) * len(record.tables)))
+    """One order for all tables of a kind, but for what their sizes make of the seconds."""
+    return learned(table, Alike(record.entries, record.tables, record.losses, record.took))
 
 
 ORDERS: dict[str, Order] = {"priority": by_priority, "static": static, "learned": learned}
@@ -254,7 +265,7 @@ def parsed(said: dict[str, Any]) -> Record:
 def without(record: Record, t: int) -> Record:
     """A record that knows nothing of a table."""
     tables = tuple(facts for i, facts in enumerate(record.tables) if i != t)
-    return replace(record, tables=tables, losses=np.delete(record.losses, t, 0), costs=np.delete(record.costs, t, 0))
+    return replace(record, tables=tables, losses=np.delete(record.losses, t, 0), took=np.delete(record.took, t, 0))
 
 
 def main() -> None:

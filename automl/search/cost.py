@@ -5,13 +5,25 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
+from automl.family import FamilySpec
+
 POWER = 0.7  # measured: the priors' seconds grow so with the cells, from 1e4 to 3e6 of them
 _RECENT = 5  # measurements that count: a family's later candidates are more like the next one than its first
 
 
-def prior(cost: float, cells: float) -> float:
-    """Seconds that a fit is expected to take on one core, where nothing was measured; `cost` is for a million cells."""
-    return float(cost * (cells / 1e6) ** POWER)
+def prior(spec: FamilySpec, cells: float, classes: int) -> float:
+    """Seconds that a fit is expected to take on one core, where nothing was measured.
+
+    Parameters
+    ----------
+    cells : training rows x columns; `classes`: of the task, 0 for a regression.
+    """
+    return spec.cost * scale(cells, classes if spec.per_class else 0)
+
+
+def scale(cells: float, classes: int) -> float:
+    """How many times as long a fit takes as one of a million cells, where each of more than two classes takes so."""
+    return float((cells * (classes if classes > 2 else 1) / 1e6) ** POWER)
 
 
 class Costs:
@@ -19,15 +31,13 @@ class Costs:
 
     Parameters
     ----------
-    priors : family -> seconds for a million cells on one core, see `prior`; 0 where nothing is known.
-    cells : training rows x columns x outputs of one fold, with all of its rows.
+    priors : family -> seconds of a fold where nothing was measured, 0 where nothing is known.
     rows : training rows of one fold.
-    threads : cores that a job has.
     """
 
-    def __init__(self, priors: Mapping[str, float], *, cells: float, rows: int, threads: int) -> None:
+    def __init__(self, priors: Mapping[str, float], *, rows: int) -> None:
         self._rows = rows
-        self._priors = {name: prior(cost, cells) / threads for name, cost in priors.items()}
+        self._priors = dict(priors)
         self._measured: dict[str, list[float]] = {}
 
     def learn(self, family: str, seconds: float, rows: int | None = None) -> None:

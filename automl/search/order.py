@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from automl.data.schema import Schema
-from automl.family import Candidate
-from automl.search.cost import prior
+from automl.family import Candidate, FamilySpec
+from automl.search.cost import scale
 from automl.task import Task
 
 _FILE = Path(__file__).with_name("record.json")
@@ -66,8 +66,8 @@ class Facts:
 
     @property
     def cells(self) -> float:
-        """Training rows x features x outputs."""
-        return self.rows * max(1, self.columns) * (self.classes if self.classes > 2 else 1)
+        """Training rows x features."""
+        return self.rows * max(1, self.columns)
 
     def numbers(self) -> list[float]:
         """As a point, in which tables alike are near."""
@@ -85,13 +85,13 @@ class Record:
     tables : the facts of each of T tables.
     losses : (T, E, E), of the mean of two entries' predictions, on the diagonal of one's own; 0 is that of the table's
         best pair and 1 that of its baseline. Where an entry was not tried, or failed, it is as if it were not there.
-    costs : (T, E), seconds of a fit for a million cells, see `automl.search.cost.prior`; NaN where it was not tried.
+    took : (T, E), seconds of a fit on one core; NaN where it was not tried.
     """
 
     entries: Mapping[str, int]
     tables: tuple[Facts, ...]
     losses: np.ndarray
-    costs: np.ndarray
+    took: np.ndarray
 
     @classmethod
     def read(cls, file: Path = _FILE) -> Record:
@@ -102,13 +102,13 @@ class Record:
     def of(cls, said: Mapping[str, Any]) -> Record:
         """The record that plain data say."""
         size = len(said["entries"])
-        losses, costs = np.ones((len(said["tables"]), size, size)), np.full((len(said["tables"]), size), np.nan)
+        losses, took = np.ones((len(said["tables"]), size, size)), np.full((len(said["tables"]), size), np.nan)
         for t, table in enumerate(said["tables"]):
-            costs[t, table["entries"]] = table["costs"]
+            took[t, table["entries"]] = table["seconds"]
             for i, row in zip(table["entries"], table["losses"], strict=True):
                 losses[t, i, table["entries"][: len(row)]] = losses[t, table["entries"][: len(row)], i] = row
         entries = {key(family, params): i for i, (family, params) in enumerate(said["entries"])}
-        return cls(entries, tuple(Facts(**table["facts"]) for table in said["tables"]), losses, costs)
+        return cls(entries, tuple(Facts(**table["facts"]) for table in said["tables"]), losses, took)
 
     def weights(self, facts: Facts) -> np.ndarray:
         """How much each table tells of one with these facts, (T,): a Gaussian kernel over standardised distances.
@@ -129,21 +129,26 @@ class Record:
         A table of the same kind on which an entry was not tried, for its `when` left it out, says nothing of it.
         """
         same = np.array([table.kind == facts.kind for table in self.tables])
-        told = weights[:, None] * (np.isfinite(self.costs) | ~same[:, None])
+        told = weights[:, None] * (np.isfinite(self.took) | ~same[:, None])
         return told / np.maximum(told.sum(axis=0), 1e-300)
 
-    def seconds(self, facts: Facts, weights: np.ndarray) -> np.ndarray:
+    def seconds(self, facts: Facts, weights: np.ndarray, per_class: np.ndarray) -> np.ndarray:
         """What each entry is expected to take, (E,): the geometric mean over tables, carried over to these cells.
 
         What grew faster than the cells with the rows of the tables (neighbours, kernels) is taken to do so further.
+        `per_class` are flags, (E,), of those that take so for each class.
         """
-        tried = np.isfinite(self.costs)
-        logs = np.log(np.where(tried, self.costs, 1.0))
+        tried = np.isfinite(self.took)
+        logs = np.log(np.where(tried, self.took, 1.0)) - np.log([_scales(table, per_class) for table in self.tables])
         rows = np.log([table.rows for table in self.tables])[:, None]
         growth = np.clip(_slope(rows, logs, tried), 0.0, _GROWTH)
         carried = logs + growth * (math.log(facts.rows) - rows)
         mean = _mean(carried, weights[:, None] * tried)
-        return np.array([FIXED + prior(cost, facts.cells) for cost in np.exp(mean)])
+        return np.asarray(FIXED + np.exp(mean) * _scales(facts, per_class))
+
+
+def _scales(facts: Facts, per_class: np.ndarray) -> np.ndarray:
+    return np.where(per_class, scale(facts.cells, facts.classes), scale(facts.cells, 0))
 
 
 def _slope(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -156,7 +161,9 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (values * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
 
 
-def learned(candidates: Sequence[Candidate], facts: Facts, record: Record | None = None) -> list[Candidate]:
+def learned(
+    candidates: Sequence[Candidate], facts: Facts, specs: Mapping[str, FamilySpec], record: Record | None = None
+) -> list[Candidate]:
     """The candidates, which come by priority, in the order that the record gives those that it knows.
 
     Each next one is that whose expected gain is largest for the square root of its expected seconds, and the first two
@@ -167,8 +174,10 @@ def learned(candidates: Sequence[Candidate], facts: Facts, record: Record | None
     names = [key(candidate.family, candidate.params) for candidate in candidates]
     places = [i for i, name in enumerate(names) if name in record.entries]
     chosen = [record.entries[names[i]] for i in places]
+    per_class = np.zeros(len(record.entries), bool)
+    per_class[chosen] = [specs[candidates[i].family].per_class for i in places]
     weights = record.weights(facts)
-    telling, seconds = record.telling(facts, weights)[:, chosen], record.seconds(facts, weights)[chosen]
+    telling, seconds = record.telling(facts, weights)[:, chosen], record.seconds(facts, weights, per_class)[chosen]
     ranks = greedy(record.losses[:, chosen][:, :, chosen], telling, seconds)
     ordered = list(candidates)
     for place, rank in zip(places, ranks, strict=True):

@@ -18,7 +18,7 @@ from automl.family import Candidate, Family, FamilySpec
 from automl.metrics import interval
 from automl.run import Trial
 from automl.search.budget import Budget
-from automl.search.cost import Costs
+from automl.search.cost import Costs, prior
 from automl.search.judge import Plateau, hopeless
 from automl.search.order import Facts, learned
 from automl.search.propose import Proposer
@@ -106,14 +106,10 @@ class Race:
             seed=seed,
             rungs=rungs,
             objectives=1 + len(self._others),
-            order=partial(learned, facts=facts) if search.order == "learned" else list,
+            order=partial(learned, facts=facts, specs=racing) if search.order == "learned" else list,
         )
-        outputs = len(problem.task.classes) if len(problem.task.classes) > 2 else 1
         self._costs = Costs(
-            {name: spec.cost for name, spec in racing.items()},
-            cells=rows * max(1, len(problem.schema.features)) * outputs,
-            rows=rows,
-            threads=threads,
+            {name: prior(spec, facts.cells, facts.classes) / threads for name, spec in racing.items()}, rows=rows
         )
         self._plateau = Plateau(search.patience * budget.seconds)
         self._candidates: dict[int, Candidate] = {}

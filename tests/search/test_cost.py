@@ -2,16 +2,27 @@
 
 import pytest
 
+from automl.family import FamilySpec
 from automl.search.cost import Costs, prior
 
 
 def costs():
-    return Costs({"a": 10.0, "b": 0.0}, cells=1e6, rows=1000, threads=2)
+    return Costs({"a": 5.0, "b": 0.0}, rows=1000)
 
 
-def test_the_prior_is_for_a_million_cells_on_one_core():
-    assert prior(10, 1e6) == 10
-    assert 10 < prior(10, 2e6) < 20
+def test_the_prior_is_for_a_million_cells():
+    spec = FamilySpec({}, {}, (), cost=10.0)
+    assert prior(spec, 1e6, 0) == prior(spec, 1e6, 2) == prior(spec, 1e6, 26) == 10
+    assert 10 < prior(spec, 2e6, 0) < 20
+
+
+def test_what_takes_as_much_for_each_class_is_as_if_there_were_so_many_times_the_cells():
+    spec = FamilySpec({}, {}, (), cost=10.0, per_class=True)
+    assert prior(spec, 1e6, 0) == prior(spec, 1e6, 2) == 10
+    assert prior(spec, 1e6, 26) == prior(spec, 26e6, 0)
+
+
+def test_until_something_was_measured_a_fold_takes_what_is_said():
     assert costs().fold("a") == 5.0
     assert costs().fold("b") == costs().fold("unknown") == 0.0
 

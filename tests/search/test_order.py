@@ -20,10 +20,10 @@ FACTS = Facts("binary", 1000, 10, 2, 0.0, 0.0, 0.0)
 CHEAP = [0.1, 0.1, 0.1]
 
 
-def table(name, facts, entries, losses, costs=None):
+def table(name, facts, entries, losses, seconds=None):
     """A table of a record; `losses` are the rows of a lower triangle."""
     said = {"name": name, "facts": vars(facts), "entries": entries, "losses": losses}
-    return said | {"costs": [0.1] * len(entries) if costs is None else costs}
+    return said | {"seconds": [0.1] * len(entries) if seconds is None else seconds}
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def record(tmp_path):
     return Record.read(file)
 
 
+SPECS = {"line": spec({}, []), "tree": spec({}, []), "mine": spec({}, [])}
 CANDIDATES = [Candidate("line", {"C": 1.0}), Candidate("tree", {"depth": 9}), Candidate("tree", {"depth": 3})]
 
 
@@ -52,12 +53,12 @@ def test_a_record_is_symmetric_and_what_was_not_tried_is_as_if_it_were_not_there
     assert record.losses[1, 0, 1] == 0.3
     assert record.losses[1].diagonal().tolist() == [0.6, 0.1, 1.0]
     assert (record.losses[1, 2] == 1).all()
-    assert np.isnan(record.costs[1, 2])
+    assert np.isnan(record.took[1, 2])
 
 
 def test_the_tables_that_are_alike_decide(record):
-    assert names(learned(CANDIDATES, FACTS, record)) == ["tree 3", "line 1.0", "tree 9"]
-    assert names(learned(CANDIDATES, replace(FACTS, columns=900), record)) == ["line 1.0", "tree 3", "tree 9"]
+    assert names(learned(CANDIDATES, FACTS, SPECS, record)) == ["tree 3", "line 1.0", "tree 9"]
+    assert names(learned(CANDIDATES, replace(FACTS, columns=900), SPECS, record)) == ["line 1.0", "tree 3", "tree 9"]
 
 
 def test_a_table_of_the_same_kind_of_task_counts_more(record):
@@ -76,25 +77,25 @@ def test_a_table_outside_all_others_is_taken_to_lie_at_their_edge(record):
 def test_an_entry_without_record_keeps_the_place_of_its_priority(record):
     mine = Candidate("mine", {"C": 1.0})
     changed = Candidate("line", {"C": 2.0})
-    assert learned([mine, changed], FACTS, record) == [mine, changed]
-    found = learned([CANDIDATES[0], mine, *CANDIDATES[1:], changed], FACTS, record)
+    assert learned([mine, changed], FACTS, SPECS, record) == [mine, changed]
+    found = learned([CANDIDATES[0], mine, *CANDIDATES[1:], changed], FACTS, SPECS, record)
     assert names(found) == ["tree 3", "mine 1.0", "line 1.0", "tree 9", "line 2.0"]
 
 
 def test_candidates_keep_their_rows_and_none_is_lost(record):
-    found = learned([replace(c, rows=500) for c in CANDIDATES], FACTS, record)
+    found = learned([replace(c, rows=500) for c in CANDIDATES], FACTS, SPECS, record)
     assert {c.rows for c in found} == {500}
     assert sorted(names(found)) == sorted(names(CANDIDATES))
-    assert learned([], FACTS, record) == []
+    assert learned([], FACTS, SPECS, record) == []
 
 
 def test_what_its_condition_kept_from_a_table_is_not_taken_to_be_useless_there(record):
     alike = replace(record, tables=(FACTS, replace(FACTS, rows=1001)))
     asked = [Candidate("line", {"C": 1.0}), Candidate("tree", {"depth": 9}), Candidate("tree", {"depth": 3})]
-    assert names(learned(asked, FACTS, alike))[0] == "tree 3"
-    rarely = replace(alike, losses=alike.losses.copy(), costs=alike.costs.copy())
+    assert names(learned(asked, FACTS, SPECS, alike))[0] == "tree 3"
+    rarely = replace(alike, losses=alike.losses.copy(), took=alike.took.copy())
     rarely.losses[0, 2, 2] = 0.05  # best by far, on the only table where it was tried
-    assert names(learned(asked, FACTS, rarely))[0] == "tree 9"
+    assert names(learned(asked, FACTS, SPECS, rarely))[0] == "tree 9"
 
 
 def test_what_complements_comes_before_what_is_better_alone():
@@ -124,23 +125,42 @@ def test_those_that_gain_nothing_are_ordered_among_themselves():
     assert greedy(losses, np.ones((1, 1)), np.ones(4)) == [0, 2, 1, 3]
 
 
+EACH, ONCE = np.array([0.5, 0.5]), np.zeros(3, bool)
+
+
 def test_what_an_entry_is_expected_to_take_grows_with_the_table(record):
-    said = replace(record, costs=np.array([[1.0, 4.0, 2.0], [1.0, 1.0, np.nan]]))
-    few, more = (said.seconds(replace(FACTS, rows=n), np.array([0.5, 0.5])) for n in (100_000, 1_000_000))
-    assert few == pytest.approx(order.FIXED + np.array([1.0, 2.0, 2.0]))  # a million cells
+    # Of 10,000 cells and of a million of them, by the cost model the 25th part.
+    said = replace(record, took=np.array([[1.0, 4.0, 2.0], [25.12, 25.12, np.nan]]))
+    few, more = (said.seconds(replace(FACTS, rows=n), EACH, ONCE) for n in (100_000, 1_000_000))
+    assert few == pytest.approx(order.FIXED + 25.12 * np.array([1.0, 2.0, 2.0]), rel=1e-3)  # a million cells
     assert (more > 2 * few).all()
 
 
 def test_what_grows_faster_than_the_cells_is_taken_to_grow_so_further(record):
     tables = tuple(replace(FACTS, rows=n) for n in (1_000, 10_000))
-    said = replace(record, tables=tables, costs=np.array([[0.1, 0.1, 0.1], [0.1, 1.0, 100.0]]))
-    large = replace(FACTS, rows=100_000)  # a million cells
-    even = said.seconds(large, np.array([0.5, 0.5])) - order.FIXED
-    assert even[:2] == pytest.approx([0.1, 10.0])
-    assert even[2] < 10_000, "within reason"
-    assert said.seconds(large, np.array([0.9, 0.1]))[1] == pytest.approx(10 + order.FIXED), (
+    said = replace(record, tables=tables, took=np.array([[1.0, 1.0, 1.0], [5.012, 50.12, 5012]]))
+    large = replace(FACTS, rows=100_000)
+    even = said.seconds(large, EACH, ONCE) - order.FIXED
+    assert even[:2] == pytest.approx([25.12, 2512], rel=1e-3)
+    assert even[2] < 251_200, "within reason"
+    assert said.seconds(large, np.array([0.9, 0.1]), ONCE)[1] == pytest.approx(2512, rel=1e-3), (
         "the same line from any table"
     )
+
+
+def test_only_what_has_to_do_as_much_for_each_class_takes_longer_for_more_of_them(record):
+    few, many = (replace(FACTS, kind="multiclass", classes=n) for n in (3, 30))
+    said = replace(record, tables=(few, few), took=np.ones((2, 3)))
+    seconds = said.seconds(many, EACH, np.array([True, False, False])) - order.FIXED
+    assert seconds == pytest.approx([10**0.7, 1.0, 1.0])
+
+
+def test_of_many_classes_what_learns_them_at_once_comes_first(record):
+    few, many = (replace(FACTS, kind="multiclass", classes=n) for n in (3, 300))
+    alike = replace(record, tables=(few, few), losses=record.losses[[0, 0]], took=np.full((2, 3), 10.0))
+    specs = {**SPECS, "tree": replace(SPECS["tree"], per_class=True)}
+    assert names(learned(CANDIDATES, few, specs, alike))[0] == "tree 3"
+    assert names(learned(CANDIDATES, many, specs, alike))[0] == "line 1.0"
 
 
 def test_facts_of_a_table():
@@ -155,7 +175,7 @@ def test_facts_of_a_table():
     schema = Schema.infer(frame, roles={"words": "text"}, drop=[], missing=[])
     facts = Facts.of(Task("multiclass", "y", "log_loss", ("a", "b", "c")), schema, 80)
     assert facts == Facts("multiclass", 80, 3, 3, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(0.25))
-    assert facts.cells == 80 * 3 * 3
+    assert facts.cells == 80 * 3
 
 
 def test_the_race_follows_the_order_that_the_config_says(tmp_path, record, monkeypatch):
@@ -187,7 +207,7 @@ def test_the_record_that_comes_with_automl_is_whole():
     shipped = Record.read()
     assert np.array_equal(shipped.losses, shipped.losses.transpose(0, 2, 1))
     assert ((shipped.losses >= 0) & (shipped.losses <= 1)).all()
-    assert (shipped.costs[np.isfinite(shipped.costs)] > 0).all()
+    assert (shipped.took[np.isfinite(shipped.took)] > 0).all()
     assert {facts.kind for facts in shipped.tables} == {"binary", "multiclass", "regression"}
     assert len(set(shipped.tables)) == len(shipped.tables), "each table once"
 
