@@ -18,7 +18,7 @@ from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.calibrate import calibrate
 from automl.search.stack import stack
-from automl.serving import row_seconds
+from automl.serving import row_seconds, serving_folds
 
 _GROWTH = 0.015  # the least gain by more rows for which refits are made
 _SHARE = 3.0  # what a model of all rows has of its member's answer, as a multiple of the share of rows it has more
@@ -81,6 +81,9 @@ def conclude(
     if refitted:
         share = 1.0 if said.refit == "replace" else _share(problem)
         save(run, planned, problem, ensemble.members, answer, dict.fromkeys(refitted, share))
+        for trial in ensemble.members:
+            if trial.number in refitted:
+                trial.models = 1 if share == 1 else 1 + len(serving_folds(planned.split))
     if said.refit == "replace" or said.members is not None or bounds.keys() - {"fit_seconds"}:
         _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
 

@@ -51,7 +51,7 @@ class Trial:
     folds : the score of each fold that was run.
     fit_seconds : of the folds that were run; `row_seconds`: one row through the model of one of them; `size`: bytes of
         their models.
-    models : how many models answer for it in a predictor: one a fold, or one where it is to be refitted.
+    models : how many models answer for it in a predictor: one a fold, one where it is to be refitted, or all of these.
     weight : its share in the ensemble.
     """
 

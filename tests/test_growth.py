@@ -63,6 +63,7 @@ def test_where_more_rows_help_a_model_of_all_rows_joins_each_bag(joined):
         assert weights == pytest.approx(
             {"all": trial.weight * 0.75, **dict.fromkeys("01234", trial.weight * 0.05)}, rel=1e-6
         )
+    assert {trial.models for trial in trials} == {6}, "what a row costs is said of all that answer"
     assert run.notes == []
     assert Run.open(run.folder).facts["refits"] == (
         f"a model of all rows joins the fold models of {len(trials)} of {len(trials)} members: "
@@ -85,6 +86,7 @@ def test_of_three_folds_it_answers_alone(tmp_path):
     members = load(run.folder).members
     assert {member.name for member in members} == {f"{trial.name}-all" for trial in run.trials if trial.weight > 0}
     assert sum(member.weight for member in members) == pytest.approx(1)
+    assert {trial.models for trial in run.trials if trial.weight > 0} == {1}
     assert run.facts["refits"].startswith("a model of all rows takes the place of the fold models of ")
 
 

@@ -273,7 +273,7 @@ def test_a_run_of_nothing_but_hanging_trials_ends_on_time_with_the_baseline(tmp_
 
 def test_a_run_that_no_model_had_time_for_asks_for_more_of_it(tmp_path, unruly):
     overrides = ["executor=local", "families=[unruly]", "++family.unruly.params={mode: hang}", "split=holdout"]
-    config = compose(["data=iris", f"run.dir='{tmp_path}/run'", "budget=2s", *overrides])
+    config = compose(["data=iris", f"run.dir='{tmp_path}/run'", "budget=6s", "budget.trials=1", *overrides])
     with pytest.raises(NoModelError, match=r"no time for any model; .* has the baseline\. Give more: budget"):
         fit(config)
     assert [trial.status for trial in Run.open(tmp_path / "run").trials] == ["ok", "unfinished"]

@@ -382,6 +382,7 @@ class Race:
         if trial.status == "running" or (trial.status == "ok" and len(trial.folds) < self.problem.folds):
             self._begin(Trial(trial.number, trial.family, trial.params, trial.origin, rows=trial.rows))
             return
+        trial.models = self._models.get(trial.family, self.problem.folds)  # one that was refitted had another number
         if trial.status == "ok":
             trial.reason = broken(trial.costs, self._bounds)  # budget.latency may be another than it was
         self.trials.append(trial)
