@@ -35,7 +35,7 @@ def shared(said: ExecutorConf, cells: int, folds: int) -> tuple[int, int]:
 
 
 def carried(
-    config: Config, rows: int, specs: Mapping[str, FamilySpec], cells: float, classes: int
+    config: Config, rows: int, specs: Mapping[str, FamilySpec], columns: int, classes: int
 ) -> tuple[SplitConf, str]:
     """The split with as many folds as the time budget carries, where the config leaves them open; and why.
 
@@ -47,7 +47,7 @@ def carried(
     usual = usual_folds(said, rows)
     if usual is None or config.budget.trials is not None:
         return said, ""
-    costs = sorted(_FIT_SECONDS + prior(spec, cells, classes) for spec in specs.values())
+    costs = sorted(_FIT_SECONDS + prior(spec, rows, columns, classes) for spec in specs.values())
     a_fold = sum(costs[: (len(costs) + 1) // 2]) / _total(config.executor)
     few = (rows < _FEW_ROWS) * _FEWER[0]
     seconds = max(0.0, config.seconds - _START)

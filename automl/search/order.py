@@ -26,7 +26,7 @@ _POWER = 0.5  # of the expected seconds that divide the expected gain; these num
 _QUICK, _HASTE = 2, 2.0  # how many come first by another power: a run should have something soon
 _WIDTH = 0.7  # of the kernel, in standard deviations of the recorded tables' facts
 _ANY = 0.3  # the share of the weights that all tables have alike, however far
-_GROWTH = 1.3  # of the seconds with the rows, at most, besides that with the cells
+_GROWTH = 1.3  # of the seconds with the rows, at most, besides that of all fits
 FIXED = 0.05  # seconds of any fit, however small: views, predictions, saving
 _LEAST = 1e-4  # a gain that is none
 
@@ -63,11 +63,6 @@ class Facts:
             texts=roles.count("text") / n,
             missing=sum(column.missing for column in schema.features) / (n * max(1, schema.rows)),
         )
-
-    @property
-    def cells(self) -> float:
-        """Training rows x features."""
-        return self.rows * max(1, self.columns)
 
     def numbers(self) -> list[float]:
         """As a point, in which tables alike are near."""
@@ -133,9 +128,9 @@ class Record:
         return told / np.maximum(told.sum(axis=0), 1e-300)
 
     def seconds(self, facts: Facts, weights: np.ndarray, per_class: np.ndarray) -> np.ndarray:
-        """What each entry is expected to take, (E,): the geometric mean over tables, carried over to these cells.
+        """What each entry is expected to take, (E,): the geometric mean over tables, carried over to this size.
 
-        What grew faster than the cells with the rows of the tables (neighbours, kernels) is taken to do so further.
+        What grew faster than that with the rows of the tables (neighbours, kernels) is taken to do so further.
         `per_class` are flags, (E,), of those that take so for each class.
         """
         tried = np.isfinite(self.took)
@@ -148,7 +143,8 @@ class Record:
 
 
 def _scales(facts: Facts, per_class: np.ndarray) -> np.ndarray:
-    return np.where(per_class, scale(facts.cells, facts.classes), scale(facts.cells, 0))
+    each, once = (scale(facts.rows, facts.columns, classes) for classes in (facts.classes, 0))
+    return np.where(per_class, each, once)
 
 
 def _slope(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -109,7 +109,8 @@ class Race:
             order=partial(learned, facts=facts, specs=racing) if search.order == "learned" else list,
         )
         self._costs = Costs(
-            {name: prior(spec, facts.cells, facts.classes) / threads for name, spec in racing.items()}, rows=rows
+            {name: prior(spec, rows, facts.columns, facts.classes) / threads for name, spec in racing.items()},
+            rows=rows,
         )
         self._plateau = Plateau(search.patience * budget.seconds)
         self._candidates: dict[int, Candidate] = {}

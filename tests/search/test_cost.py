@@ -10,16 +10,17 @@ def costs():
     return Costs({"a": 5.0, "b": 0.0}, rows=1000)
 
 
-def test_the_prior_is_for_a_million_cells():
+def test_the_prior_is_for_so_many_rows_and_columns():
     spec = FamilySpec({}, {}, (), cost=10.0)
-    assert prior(spec, 1e6, 0) == prior(spec, 1e6, 2) == prior(spec, 1e6, 26) == 10
-    assert 10 < prior(spec, 2e6, 0) < 20
+    assert prior(spec, 100_000, 10, 0) == prior(spec, 100_000, 10, 2) == prior(spec, 100_000, 10, 26) == 10
+    assert 10 < prior(spec, 100_000, 20, 0) < prior(spec, 200_000, 10, 0) < 20, "rows count for more than columns"
+    assert prior(spec, 100, 0, 0) > 0
 
 
-def test_what_takes_as_much_for_each_class_is_as_if_there_were_so_many_times_the_cells():
+def test_what_takes_as_much_for_each_class_takes_so_for_more_than_two():
     spec = FamilySpec({}, {}, (), cost=10.0, per_class=True)
-    assert prior(spec, 1e6, 0) == prior(spec, 1e6, 2) == 10
-    assert prior(spec, 1e6, 26) == prior(spec, 26e6, 0)
+    assert prior(spec, 100_000, 10, 0) == prior(spec, 100_000, 10, 2) == 10
+    assert 50 < prior(spec, 100_000, 10, 20) < 200
 
 
 def test_until_something_was_measured_a_fold_takes_what_is_said():

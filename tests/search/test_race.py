@@ -332,7 +332,7 @@ def test_a_score_that_is_not_a_number_is_a_failure_with_a_reason(problems):
 
 
 def test_a_family_that_keeps_a_deadline_is_begun_in_less_than_it_is_expected_to_take(problems):
-    cost = 100 / 3 / prior(replace(spec({}, []), cost=1.0), 20, 0)  # three folds of 20 cells: 100 seconds
+    cost = 100 / 3 / prior(replace(spec({}, []), cost=1.0), 20, 1, 0)  # three folds of 20 rows: 100 seconds
     dear = replace(spec(X, [{"x": 0.1}], priority=2), cost=cost)
     specs = {"quick": spec({}, [{"x": 0.5}], priority=1), "lightgbm": dear, "unheard_of": dear}
     answer = losses({"prior": 3, "quick": 1, "lightgbm": 1, "unheard_of": 1})
