@@ -23,7 +23,7 @@ from automl.errors import ConfigError, NoModelError, StorageError
 from automl.machine import cores
 from automl.run import Run
 
-QUICK = ("executor=inprocess", "budget.trials=1", "split=holdout")
+QUICK = ("executor=inprocess", "budget.trials=1", "split=holdout", "search.order=priority")
 EXPECTED = {
     "check_sample_weight_equivalence_on_dense_data": (
         "a row of weight 2 is one row of the split, and a row given twice is two: other rows train and validate"

@@ -15,7 +15,7 @@ from automl import AutoML, AutoMLClassifier, AutoMLRegressor
 from automl.errors import ConfigError, DataError, DataWarning
 from automl.run import Run
 
-QUICK = ("executor=inprocess", "budget.trials=1", "split=holdout")
+QUICK = ("executor=inprocess", "budget.trials=1", "split=holdout", "search.order=priority")
 
 
 def quick(cls=AutoML, *overrides, **params):

@@ -251,10 +251,13 @@ def test_a_long_time_carries_more_folds_than_are_usual(rows, budget, folds):
     assert ("carry more folds than the usual" in planned.split.why) == (folds == 8)
 
 
-@pytest.mark.parametrize(("columns", "kind", "folds"), [(4, "repeated", 15), (3000, "kfold", 5), (20000, "kfold", 3)])
-def test_few_rows_are_dealt_once_where_the_time_does_not_carry_all_repeats(columns, kind, folds):
+@pytest.mark.parametrize(
+    ("columns", "budget", "kind", "folds"),
+    [(4, "20s", "repeated", 15), (20000, "20s", "kfold", 5), (20000, "5s", "kfold", 3)],
+)
+def test_few_rows_are_dealt_once_where_the_time_does_not_carry_all_repeats(columns, budget, kind, folds):
     rng = np.random.default_rng(0)
     table = pl.DataFrame({f"x{i}": rng.normal(size=80) for i in range(columns)}).with_columns(y=pl.Series([0, 1] * 40))
-    planned = plan(compose(["target=y", "budget=20s"]), table)
+    planned = plan(compose(["target=y", f"budget={budget}", "executor.cores=2"]), table)
     assert (planned.split.kind, len(planned.split.folds)) == (kind, folds)
     assert ("would take too much" in planned.split.why) == (folds < 15)
