@@ -251,6 +251,14 @@ def test_a_long_time_carries_more_folds_than_are_usual(rows, budget, folds):
     assert ("carry more folds than the usual" in planned.split.why) == (folds == 8)
 
 
+def test_many_classes_leave_time_for_as_many_folds_as_few():
+    table = pl.DataFrame({f"x{i}": np.random.default_rng(i).normal(size=16_000) for i in range(16)})
+    for classes in (2, 25):
+        labelled = table.with_columns(y=pl.Series([f"c{i % classes}" for i in range(16_000)]))
+        planned = plan(compose(["target=y", "budget=60s", "executor.cores=2"]), labelled)
+        assert (planned.split.kind, len(planned.split.folds)) == ("kfold", 5)
+
+
 @pytest.mark.parametrize(
     ("columns", "budget", "kind", "folds"),
     [(4, "20s", "repeated", 15), (20000, "20s", "kfold", 5), (20000, "5s", "kfold", 3)],

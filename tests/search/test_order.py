@@ -214,14 +214,6 @@ def test_the_record_that_comes_with_automl_is_whole():
     assert len(set(shipped.tables)) == len(shipped.tables), "each table once"
 
 
-def test_of_many_classes_a_network_is_tried_before_what_grows_a_tree_for_each():
-    config, boosting = compose(), ("lightgbm", "xgboost", "catboost")
-    specs = {name: config.family_spec(name) for name in ("logistic", "neighbors", "extra_trees", "mlp", *boosting)}
-    candidates = [Candidate(name, params) for name, spec in specs.items() for params in spec.candidates]
-    found = [c.family for c in learned(candidates, Facts("multiclass", 16_000, 16, 26, 0.0, 0.0, 0.0), specs)]
-    assert found.index("mlp") < min(map(found.index, boosting))
-
-
 def test_the_record_knows_the_portfolios_of_today():
     """An entry that was changed has none; when most were, `python benchmarks/portfolio.py` is to be run again."""
     config, families = compose(), registry_for().families

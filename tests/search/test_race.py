@@ -508,6 +508,14 @@ def test_a_bound_that_has_moved_since_a_run_was_cut_off_is_judged_anew(problems)
     assert [t.reason for t in again.trials] == ["", "", ""]
 
 
+def test_a_trial_that_was_refitted_before_a_run_goes_on_costs_what_its_fold_models_do(problems):
+    specs = {"model": spec({}, [{"x": 0.5}, {"x": 0.4}])}
+    first, _, _ = race(problems[3], sized, specs, prune=0)
+    first.trials[1].models = 4  # a model of all rows had joined those of three folds
+    again, _, _ = race(problems[3], sized, specs, earlier=first.trials[:2], prune=0)
+    assert {t.models for t in again.trials} == {3}
+
+
 def test_a_draw_that_would_not_fit_into_the_time_left_is_not_begun_and_the_run_says_so(problems):
     pytest.importorskip("torch")
     specs = {"model": spec({**X, "y": {"float": [0.0, 1.0]}}, [{"x": 0.9}])}
