@@ -35,7 +35,7 @@ def shared(said: ExecutorConf, cells: int, folds: int) -> tuple[int, int]:
 
 
 def carried(
-    config: Config, rows: int, specs: Mapping[str, FamilySpec], columns: int, classes: int
+    config: Config, specs: Mapping[str, FamilySpec], rows: int, columns: int, classes: int
 ) -> tuple[SplitConf, str]:
     """The split with as many folds as the time budget carries, where the config leaves them open; and why.
 

@@ -185,7 +185,7 @@ class FamilySpec:
     """What a config says of one family: fixed parameters, the space of the others, candidates to try first.
 
     `cost` is the prior of what a fit takes, in seconds for 100,000 rows and 10 columns on one core;
-    `per_class`, whether a fit of more than two classes takes so much for each of them, as trees of its own do.
+    `per_class`, whether a fit of more than two classes takes so much for each of them, as boosting does.
     `when` says for which tables the family races: bounds `min_X` and `max_X` on what a table has of `FACTS`. The `when`
     of a portfolio entry, or of a dimension of the space, says for which ones that is tried.
     """

@@ -111,7 +111,7 @@ def plan(config: Config, source: Any = None, *, target: Any = None, weight: Any 
     table_facts = facts_of(typed.height, schema, y, len(classes))
     specs = suited(specs, table_facts, baseline, notes)
     racing = {name: racing[name] for name in specs}
-    said, why_folds = carried(config, typed.height, specs, len(schema.features), len(classes))
+    said, why_folds = carried(config, specs, typed.height, len(schema.features), len(classes))
     if "groups" in extra and said.kind == "auto":
         said = replace(said, kind="group", column="groups")
     column = _split_column(said.kind, said.column, typed, extra)
