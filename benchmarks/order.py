@@ -3,8 +3,8 @@
 python benchmarks/order.py --work WORK             the simulation, over what portfolio.py has fitted so far
 python benchmarks/order.py --work WORK --write     automl/search/record.json as well; tables that WORK lacks stay in it
 
-The simulation leaves out one table at a time: its order is learned from the others. A clock of one core then pays for
-each entry what it took on that table.
+The simulation leaves out one table at a time, whatever the number of its rows: its order is learned from the others. A
+clock of one core then pays for each entry what it took on that table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from portfolio import SECONDS
 
 from automl.compose import compose
 from automl.family import Candidate, FamilySpec
@@ -67,8 +66,14 @@ class Table:
             baseline=lines[0]["loss"],
             entries=[(line["family"], line["params"]) for line in mine],
             predictions=[np.load(folder / f"{i}.npy") if lines[i]["status"] == "ok" else None for i in numbers],
-            seconds=np.array([line.get("seconds", SECONDS) for line in mine]),
+            seconds=np.array([line["seconds"] for line in mine]),
         )
+
+    @property
+    def dataset(self) -> str:
+        """Its name without the number of rows that portfolio.py may have given it."""
+        stem, _, rows = self.name.rpartition("-")
+        return stem if stem and rows.isdigit() else self.name
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -250,8 +255,8 @@ def leave_one_out(
     """For each order, (T, times): the curve of each table by what the record says of the others."""
     record = parsed(record_of(tables))
     found: dict[str, list[list[float]]] = {name: [] for name in orders}
-    for t, table in enumerate(tables):
-        others = without(record, t)
+    for table in tables:
+        others = without(record, [i for i, other in enumerate(tables) if other.dataset == table.dataset])
         for name, rank in orders.items():
             found[name].append(curve(table, rank(table, others), TIMES))
     return {name: np.array(curves) for name, curves in found.items()}
@@ -262,10 +267,10 @@ def parsed(said: dict[str, Any]) -> Record:
     return Record.of(json.loads(json.dumps(said)))
 
 
-def without(record: Record, t: int) -> Record:
-    """A record that knows nothing of a table."""
-    tables = tuple(facts for i, facts in enumerate(record.tables) if i != t)
-    return replace(record, tables=tables, losses=np.delete(record.losses, t, 0), took=np.delete(record.took, t, 0))
+def without(record: Record, out: Sequence[int]) -> Record:
+    """A record that knows nothing of some tables."""
+    tables = tuple(facts for i, facts in enumerate(record.tables) if i not in out)
+    return replace(record, tables=tables, losses=np.delete(record.losses, out, 0), took=np.delete(record.took, out, 0))
 
 
 def main() -> None:

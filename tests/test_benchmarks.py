@@ -118,6 +118,19 @@ def test_a_split_that_some_system_has_not_run_is_left_out():
     assert "left out: 1." in head[2]
 
 
+def test_systems_that_have_run_the_most_splits_are_compared_on_all_of_them_too():
+    rows = [row(data, system, 0.1) for data in "abc" for system in ("ours", "ag-best")]
+    rows += [row(data, "flaml", 0.2, fit_s=70) for data in "ab"]
+    most, every = report.contests(pd.DataFrame(rows).replace("", np.nan))
+    assert (most[0], list(most[2].columns), len(most[2])) == ("60 s on 2 cores", ["ag-best", "ours"], 3)
+    assert (every[0], list(every[2].columns), len(every[2])) == (
+        "60 s on 2 cores, every system",
+        ["ag-best", "flaml", "ours"],
+        2,
+    )
+    assert len(every[1]) == 6
+
+
 def test_the_best_loss_is_bold_and_a_failed_seed_is_a_dash():
     losses = pd.DataFrame(
         {"ours": [0.1, 0.3], "flaml": [0.5, np.nan]},
@@ -282,7 +295,8 @@ def fitted(folder, name, losses, y=(0.0, 1.0, 2.0, 3.0)):
     np.save(folder / name / "0.npy", y)
     for i, ((family, size), off) in enumerate(losses.items(), 1):
         line = {"entry": key(family, {"size": size}), "family": family, "params": {"size": size}}
-        lines.append(line | ({"status": "timeout"} if off is None else {"status": "ok", "loss": 0, "seconds": i}))
+        line |= {"status": "timeout", "seconds": 75} if off is None else {"status": "ok", "loss": 0, "seconds": i}
+        lines.append(line)
         if off is not None:
             np.save(folder / name / f"{i}.npy", y + np.array(off))
     (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -298,7 +312,7 @@ def test_the_losses_of_pairs_are_between_the_best_one_and_the_baseline(tmp_path)
     assert table.losses[0, 2] == table.losses[2, 0] == 0
     assert table.losses[0, 0] == pytest.approx((1 - best) / (2 - best))
     assert table.losses[1].tolist() == [1, 1, 1], "one that did not end is as good as the baseline"
-    assert table.seconds.tolist() == [1, portfolio.SECONDS, 3]
+    assert table.seconds.tolist() == [1, 75, 3]
 
 
 def test_a_table_that_is_not_through_is_left_out(tmp_path):
@@ -330,9 +344,23 @@ def test_a_written_record_is_read_back_and_can_forget_a_table(tmp_path):
     line, mine = (record.entries[key(family, {"size": size})] for family, size in (("line", 1), ("mine", 7)))
     assert (record.losses[1, line, line], record.losses[1, mine, mine]) == (0.5, 0)
     assert record.losses[0, mine].tolist() == [1] * 4
-    other = order.without(record, 0)
+    other = order.without(record, [0])
     assert [facts.rows for facts in other.tables] == [100]
     assert np.array_equal(other.losses, record.losses[1:])
+
+
+def test_a_table_of_more_rows_tells_nothing_of_itself_of_fewer(tmp_path):
+    names = ("one", "one-60000", "two-b")
+    tables = [fitted(tmp_path, name, THREE) for name in names]
+    assert [table.dataset for table in tables] == ["one", "one", "two-b"]
+    told = []
+
+    def rank(table, record):
+        told.append(len(record.tables))
+        return [0, 1, 2]
+
+    order.leave_one_out(tables, {"any": rank}, order.pairs_by)
+    assert told == [1, 1, 2]
 
 
 def test_the_simulation_pays_for_each_entry_in_turn(tmp_path):
@@ -354,10 +382,23 @@ def test_tables_come_one_kind_of_task_after_the_other_small_ones_first():
     assert [name for name, _ in portfolio.in_turn(tables)] == ["b", "c", "a"]
 
 
-def test_a_portfolio_is_fitted_on_a_sample_with_one_holdout(tmp_path, monkeypatch):
-    monkeypatch.setattr(portfolio, "ROWS", 1600)
+@on_linux
+def test_the_clock_counts_the_workers_of_the_server_that_is_forked_first():
+    spin = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True); input()"
+    server = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
+    clock = portfolio.Clock()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", server], **pipes) as process:
+        before = clock.read()[1]
+        process.stdout.readline()
+        used = clock.read()[1] - before
+        process.communicate(b"\n")
+    assert used > 0.3
+
+
+def test_a_portfolio_is_fitted_on_a_sample_with_one_holdout(tmp_path):
     pd.DataFrame({"a": np.arange(2000.0), "y": np.arange(2000) % 3 / 7}).to_parquet(tmp_path / "train.parquet")
-    planned = portfolio.sampled(tmp_path / "train.parquet", {"task": "regression", "target": "y"})
+    planned = portfolio.sampled(tmp_path / "train.parquet", {"task": "regression", "target": "y"}, 1600)
     (fold,) = planned.split.folds
     assert (len(fold.train), len(fold.valid)) == (1067, 533)
     assert "lightgbm" in planned.families

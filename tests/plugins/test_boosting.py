@@ -279,6 +279,12 @@ def test_lightgbm_learns_from_a_table_smaller_than_its_tuned_leaves():
     assert (build("lightgbm", "binary").fit(X, y).predict(X) == y).mean() > 0.9
 
 
+def test_trees_of_few_rows_have_no_room_for_leaves_that_they_cannot_have(tables):
+    X, _, y, _ = tables["binary"]
+    few, many = (build("lightgbm", "binary", num_leaves=128).fit(X[:n], y[:n]).model_ for n in (40, len(X)))
+    assert (few.params["num_leaves"], many.params["num_leaves"]) == (20, 128)
+
+
 @pytest.mark.parametrize(("name", "params"), [("lightgbm", {"min_data_in_leaf": 1}), ("xgboost", {})])
 def test_a_scarce_class_does_not_throw_the_others_off(name, params):
     def rows(seed, n=6000):
