@@ -158,13 +158,18 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def learned(
-    candidates: Sequence[Candidate], facts: Facts, specs: Mapping[str, FamilySpec], record: Record | None = None
+    candidates: Sequence[Candidate],
+    facts: Facts,
+    specs: Mapping[str, FamilySpec],
+    record: Record | None = None,
+    most: float = math.inf,
 ) -> list[Candidate]:
     """The candidates, which come by priority, in the order that the record gives those that it knows.
 
     Each next one is that whose expected gain is largest for the square root of its expected seconds, and the first two
-    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. The
-    places of the others are left as they are.
+    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. Those
+    that are expected to take more than `most` seconds a fit come after those that are not: cut short, they would gain
+    less than they are known for. The places of the others are left as they are.
     """
     record = _shipped() if record is None else record
     names = [key(candidate.family, candidate.params) for candidate in candidates]
@@ -174,17 +179,20 @@ def learned(
     per_class[chosen] = [specs[candidates[i].family].per_class for i in places]
     weights = record.weights(facts)
     telling, seconds = record.telling(facts, weights)[:, chosen], record.seconds(facts, weights, per_class)[chosen]
-    ranks = greedy(record.losses[:, chosen][:, :, chosen], telling, seconds)
+    ranks = greedy(record.losses[:, chosen][:, :, chosen], telling, seconds, most=most)
     ordered = list(candidates)
     for place, rank in zip(places, ranks, strict=True):
         ordered[place] = candidates[places[rank]]
     return ordered
 
 
-def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, quick: int = _QUICK) -> list[int]:
+def greedy(
+    losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, quick: int = _QUICK, most: float = math.inf
+) -> list[int]:
     """The order of n entries in which each next one has the largest expected gain for its expected seconds.
 
-    Where none has any gain left, what was taken is forgotten, and those that remain are ordered among themselves.
+    Where none has any gain left, what was taken is forgotten, and those that remain are ordered among themselves. Those
+    of more than `most` seconds are ordered when all others are.
 
     Parameters
     ----------
@@ -198,6 +206,8 @@ def greedy(losses: np.ndarray, weights: np.ndarray, seconds: np.ndarray, quick: 
     while len(order) < n:
         gain = (weights * np.maximum(0.0, lowest[:, None] - reach)).sum(axis=0)
         gain[order] = -1.0
+        if len(order) < (seconds <= most).sum():
+            gain[seconds > most] = -1.0
         if gain.max() < _LEAST and (lowest < 1).any():
             lowest, reach = np.ones(len(losses)), alone.copy()
             continue
