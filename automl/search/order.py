@@ -167,9 +167,9 @@ def learned(
     """The candidates, which come by priority, in the order that the record gives those that it knows.
 
     Each next one is that whose expected gain is largest for the square root of its expected seconds, and the first two
-    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. Those
-    that are expected to take more than `most` seconds a fit come after those that are not: cut short, they would gain
-    less than they are known for. The places of the others are left as they are.
+    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. Of
+    a fit that would take more than `most` seconds only so large a share counts as those are of it, for it would be cut
+    short. The places of the others are left as they are.
     """
     record = _shipped() if record is None else record
     names = [key(candidate.family, candidate.params) for candidate in candidates]
@@ -191,23 +191,22 @@ def greedy(
 ) -> list[int]:
     """The order of n entries in which each next one has the largest expected gain for its expected seconds.
 
-    Where none has any gain left, what was taken is forgotten, and those that remain are ordered among themselves. Those
-    of more than `most` seconds are ordered when all others are.
+    Where none has any gain left, what was taken is forgotten, and those that remain are ordered among themselves.
 
     Parameters
     ----------
     losses : (T, n, n), see `Record`; weights : (T, n), how much each table tells of each entry; seconds : (n,).
     quick : how many, to begin with, are chosen with more regard to their seconds.
+    most : seconds that there are for an entry; of the gain of one that takes longer, only that share is expected.
     """
     n = losses.shape[1]
     alone = np.einsum("tii->ti", losses)
     order: list[int] = []
+    cut = np.minimum(1.0, most / seconds)
     lowest, reach = np.ones(len(losses)), alone.copy()  # the best so far, and with each further entry
     while len(order) < n:
-        gain = (weights * np.maximum(0.0, lowest[:, None] - reach)).sum(axis=0)
+        gain = cut * (weights * np.maximum(0.0, lowest[:, None] - reach)).sum(axis=0)
         gain[order] = -1.0
-        if len(order) < (seconds <= most).sum():
-            gain[seconds > most] = -1.0
         if gain.max() < _LEAST and (lowest < 1).any():
             lowest, reach = np.ones(len(losses)), alone.copy()
             continue

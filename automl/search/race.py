@@ -30,7 +30,7 @@ _GRACE = 2.0  # seconds beyond the allowance of its trial after which a job is k
 _SHARE, _FEW = 0.25, 4  # of the time left, for one trial, while few trials have a result
 _LATER = 0.5  # and when more have
 _MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
-_DEAR = 0.5  # of the time of all cores: an entry of the portfolio that takes more comes late
+_LONG = 1 / 3  # of the time of all cores: an entry of the portfolio that takes more is expected to gain less
 _DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
 _SHORT = 3.0  # a trial that stops in time is begun in so many times less than it is expected to take
 _LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
@@ -100,7 +100,7 @@ class Race:
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
         self._baseline = Candidate(baseline, specs[baseline].candidates[0], rungs[0]) if baseline else None
         facts = Facts.of(problem.task, problem.schema, rows)
-        most = math.inf if budget.trials is not None else _DEAR * budget.seconds * executor.slots * threads
+        most = math.inf if budget.trials is not None else _LONG * budget.seconds * executor.slots * threads
         self._proposer = Proposer(
             racing,
             sampler=search.sampler,

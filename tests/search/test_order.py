@@ -118,12 +118,12 @@ def test_the_first_are_quick():
     assert greedy(losses, np.ones((1, 1)), seconds) == [1, 2, 0]
 
 
-def test_what_takes_longer_than_there_is_time_for_comes_after_the_others():
-    losses = np.array([[[0.1, 0.1, 0.1], [0.1, 0.4, 0.2], [0.1, 0.2, 0.3]]])
-    seconds = np.array([2.0, 1.0, 1.5])
-    assert greedy(losses, np.ones((1, 1)), seconds, quick=0) == [0, 1, 2]
-    assert greedy(losses, np.ones((1, 1)), seconds, quick=0, most=1.6) == [1, 2, 0]
-    assert greedy(losses, np.ones((1, 1)), seconds, quick=0, most=0.5) == [0, 1, 2], "all do"
+def test_of_what_takes_longer_than_there_is_time_for_only_a_share_is_expected():
+    losses = np.array([[[0.1, 0.1], [0.1, 0.4]]])
+    seconds = np.array([2.0, 1.0])
+    assert greedy(losses, np.ones((1, 1)), seconds, quick=0) == [0, 1]
+    assert greedy(losses, np.ones((1, 1)), seconds, quick=0, most=1.9) == [0, 1]
+    assert greedy(losses, np.ones((1, 1)), seconds, quick=0, most=1.5) == [1, 0]
 
 
 def test_those_that_gain_nothing_are_ordered_among_themselves():
@@ -207,12 +207,12 @@ def test_the_race_follows_the_order_that_the_config_says(tmp_path, record, monke
     assert tried("learned") == ["tree 3", "line 1.0", "mine 0.5", "tree 9"]
 
 
-@pytest.mark.parametrize(("share", "first"), [(0.48, "tree 3"), (0.51, "line 1.0")])
+@pytest.mark.parametrize(("share", "first"), [(0.31, "tree 3"), (0.36, "line 1.0")])
 def test_the_race_begins_with_what_its_time_is_enough_for(share, first, tmp_path, record, monkeypatch):
     problem = problem_of(tmp_path / "work", 1)
     rows, columns = len(problem.fold(0).train), len(problem.schema.features)
     here = [[scale(facts.rows, facts.columns, 0)] for facts in record.tables] / np.array(scale(rows, columns, 0))
-    took = np.array([[share, 0.49, 0.49], [share, 0.49, np.nan]]) * here * 100 / problem.folds
+    took = np.array([[share, 0.34, 0.34], [share, 0.34, np.nan]]) * here * 100 / problem.folds
     tables = tuple(replace(facts, kind="regression") for facts in record.tables)
     monkeypatch.setattr(order, "_shipped", lambda: replace(record, tables=tables, took=took))
     specs = {"tree": spec({}, [{"depth": 3}], priority=1), "line": spec({}, [{"C": 1.0}], priority=2)}
