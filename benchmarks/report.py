@@ -279,7 +279,7 @@ def pages(results: Path) -> dict[str, str]:
     files: dict[str, str] = {}
 
     def draw(name: str, svg: str) -> str:
-        file = f"{CHARTS}/{name.replace(' ', '-')}.svg"
+        file = f"{CHARTS}/{name.replace(',', '').replace(' ', '-')}.svg"
         files[file] = svg
         return f"![{name}]({file})"
 
