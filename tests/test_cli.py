@@ -24,6 +24,7 @@ from automl.screen import Screen
 QUICK = [
     *("executor=inprocess", "families=[linear]", "budget.trials=1", "split=holdout", "run.progress=lines"),
     "plugins.allow=[linear,baseline]",  # fewer configs to compose
+    "search.order=priority",  # whatever the record says today
 ]
 
 

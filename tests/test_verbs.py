@@ -40,7 +40,7 @@ def run_dir(tmp_path_factory):
     """A finished run of two trials, in a folder whose name needs quotes."""
     folder = tmp_path_factory.mktemp("a run's") / "of mine"
     frame().write_csv(folder.parent / "train.csv")
-    overrides = [*QUICK, "budget.trials=2", "run.progress=quiet", "target=y"]
+    overrides = [*QUICK, "budget.trials=2", "run.progress=quiet", "target=y", "search.order=priority"]
     config = compose([*overrides, "family.logistic.portfolio=[{C: 1.0},{C: 0.0001}]"])
     config.run.dir, config.data.path = str(folder), str(folder.parent / "train.csv")
     fit(config)
