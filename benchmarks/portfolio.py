@@ -47,8 +47,7 @@ class Clock:
         self.share = 1.0
 
     def read(self) -> tuple[float, float]:
-        """Seconds of the wall, and of cores by the processes that come of this one and are alive: it forks a server,
-        and that its workers."""
+        """Seconds of the wall, and of cores by all that come of this process and live: a server, and its workers."""
         ticks: dict[int, int] = {}
         parents: dict[int, int] = {}
         for file in Path("/proc").glob("[0-9]*/stat"):

@@ -167,9 +167,9 @@ def learned(
     """The candidates, which come by priority, in the order that the record gives those that it knows.
 
     Each next one is that whose expected gain is largest for the square root of its expected seconds, and the first two
-    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. Of
-    a fit that would take more than `most` seconds only so large a share counts as those are of it, for it would be cut
-    short. The places of the others are left as they are.
+    for the square of these; the gain is what it takes off the loss of the best single or pair of those before it. Of a
+    fit that takes more than `most` seconds of a core, and so would be cut short, only the share counts that these are
+    of it. The places of the others are left as they are.
     """
     record = _shipped() if record is None else record
     names = [key(candidate.family, candidate.params) for candidate in candidates]

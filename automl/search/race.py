@@ -100,7 +100,7 @@ class Race:
         rungs = (*(rung for rung in sorted(search.rungs) if rung <= rows / 3), None)
         self._baseline = Candidate(baseline, specs[baseline].candidates[0], rungs[0]) if baseline else None
         facts = Facts.of(problem.task, problem.schema, rows)
-        most = math.inf if budget.trials is not None else _LONG * budget.seconds * executor.slots * threads
+        most = _LONG * budget.seconds * executor.slots * threads / problem.folds
         self._proposer = Proposer(
             racing,
             sampler=search.sampler,
@@ -108,7 +108,7 @@ class Race:
             seed=seed,
             rungs=rungs,
             objectives=1 + len(self._others),
-            order=partial(learned, facts=facts, specs=racing, most=most / problem.folds)
+            order=partial(learned, facts=facts, specs=racing, most=math.inf if budget.trials is not None else most)
             if search.order == "learned"
             else list,
         )

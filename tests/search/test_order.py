@@ -219,6 +219,8 @@ def test_the_race_begins_with_what_its_time_is_enough_for(share, first, tmp_path
     answer = losses({"prior": 3, "line": 1, "tree": 1})
     made, _, _ = race(problem, answer, specs, order="learned", seconds=100.0)
     assert names(made.trials[1:])[0] == first
+    made, _, _ = race(problem, answer, specs, order="learned", seconds=100.0, trials=1)
+    assert names(made.trials[1:]) == ["tree 3"], "a number of trials gives the same ones whatever the time"
 
 
 def test_an_order_that_there_is_not_is_refused():
