@@ -8,7 +8,6 @@ what they do for boosted trees, on a sample, and taken only if the gain is beyon
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -19,20 +18,17 @@ import numpy as np
 import polars as pl
 
 from automl.data.arrays import ArrayView
+from automl.data.effects import LIKELY, SURE, explained, strongest
 from automl.data.numbers import Numbers, with_some_value
 from automl.data.targets import TargetMeans, inner_folds, target_columns, told_labels
 
 OPERATIONS = {"/": np.divide, "*": np.multiply, "-": np.subtract, "+": np.add}
 _FEWEST = 500  # rows, below which no gain could be beyond doubt
 _ROWS = 6000  # that are looked at
-_COLUMNS = 30  # that the trees are given, the most telling ones
-_FEW_ROWS = 1000  # that tell which these are
 _CROSSED = 5  # numeric columns, the most important ones, that are crossed with one another, and so many categories
 _CLASSES = 3  # at most: each needs trees of its own
 _MOVED = 300  # rows on which the importance of a column is looked at
 _LEAST = 0.05  # of the importance of the most important cross
-_LIKELY, _SURE = 1.0, 3.0  # by so many standard errors a gain must be above zero
-_PULL = 10.0  # rows of zero that a level's mean is taken with
 _FEW = 64  # rows that are sooner joined one by one
 _LARGEST = float(np.finfo(np.float32).max)
 _BETWEEN = "\x1f"
@@ -137,7 +133,7 @@ def _choose(
 
     labels = told_labels(y, classes)
     target = target_columns(y, labels)
-    telling = _telling(X, target)
+    telling = strongest(X, target)
     X = X[:, telling]
     halves = np.array_split(np.random.default_rng(len(y)).permutation(len(y)), 2)
     y = y if classes else target[:, 0]
@@ -168,7 +164,7 @@ def _proven(trials: Sequence[_Trial], plain: Any, X: np.ndarray, filled: Sequenc
     losses: list[np.ndarray] = []
     weights: list[np.ndarray] = []
     gains, kept = np.empty(0), np.empty(0)
-    for trial, needed in zip(trials, (_LIKELY, _SURE), strict=True):
+    for trial, needed in zip(trials, (LIKELY, SURE), strict=True):
         losses.append(trial.losses(trial.fit(X) if losses else plain, X))
         trees = trial.fit(every)
         gains = np.append(gains, losses[-1] - trial.losses(trees, every))
@@ -178,7 +174,7 @@ def _proven(trials: Sequence[_Trial], plain: Any, X: np.ndarray, filled: Sequenc
     for trial, without, its in zip(trials, losses, weights, strict=True):
         some = np.hstack([X, *(filled[i] for i in _heaviest(its, most))])
         kept = np.append(kept, without - trial.losses(trial.fit(some), some))
-    return _heaviest(np.sum(weights, axis=0), most) if _above_zero(kept, _LIKELY) else []
+    return _heaviest(np.sum(weights, axis=0), most) if _above_zero(kept, LIKELY) else []
 
 
 def _above_zero(gains: np.ndarray, errors: float) -> bool:
@@ -263,48 +259,16 @@ class _Trial:
         return shares
 
 
-def _telling(X: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The columns of X that the trees are given: where they are too many, those that go most with the target, bent."""
-    if X.shape[1] <= _COLUMNS:
-        return np.arange(X.shape[1])
-    rows = X[:_FEW_ROWS].astype(np.float64)
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # columns without any value
-        rows -= np.nanmean(rows, axis=0)
-        rows = np.nan_to_num(rows / np.nanmax(np.abs(rows), axis=0), posinf=0, neginf=0)
-    told = target[:_FEW_ROWS] - target[:_FEW_ROWS].mean(axis=0)
-    strength = np.zeros(X.shape[1])
-    for bent in (rows, rows * rows - (rows * rows).mean(axis=0)):
-        size = np.maximum((bent * bent).sum(axis=0), 1e-12)
-        strength += ((bent.T @ told) ** 2).sum(axis=1) / size
-    return np.sort(np.argsort(-strength, kind="stable")[:_COLUMNS])
-
-
 def _telling_pairs(table: pl.DataFrame, categories: Sequence[str], left: np.ndarray) -> list[list[str]]:
     """The pairs of categories that explain what trees left of the target (n, k), by more than three standard errors."""
     half = np.random.default_rng(len(left)).permutation(len(left)) % 2
-    alone = {name: _explained(table[name], left, half)[0] for name in categories}
+    alone = {name: explained(table[name], left, half)[0] for name in categories}
     found = []
     for a, b in combinations(categories, 2):
-        gain, error = _explained(_joined(table, (a, b)), left, half)
-        if gain - max(0.0, alone[a], alone[b]) > _SURE * error:
+        gain, error = explained(_joined(table, (a, b)), left, half)
+        if gain - max(0.0, alone[a], alone[b]) > SURE * error:
             found.append([a, "&", b])
     return found
-
-
-def _explained(column: pl.Series, left: np.ndarray, half: np.ndarray) -> tuple[float, float]:
-    """By how much the levels' means of `left` in one half lower its squares in the other, both ways; and the error."""
-    level = column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
-    cells, size = level * 2 + half, 2 * (int(level.max(initial=0)) + 1)
-    rows = np.bincount(cells, minlength=size).reshape(-1, 2)
-    gain = variance = 0.0
-    for values in left.T:
-        sums = np.bincount(cells, values, minlength=size).reshape(-1, 2)
-        means = sums / (rows + _PULL)
-        used = (means**2 * rows[:, ::-1]).sum()
-        gain += float(2 * (means * sums[:, ::-1]).sum() - used)
-        variance += float(4 * values.var() * used)
-    return gain, variance**0.5
 
 
 def _filled(cross: list[str], table: pl.DataFrame, target: np.ndarray, labels: list[int]) -> np.ndarray:

@@ -24,7 +24,7 @@ class TargetMeans(Category):
     where m is the variance within levels over that between them (Bühlmann's credibility), at least 1, and infinite
     where the levels differ no more than by chance. A missing level is a level, an unseen one has the mean of all rows;
     so means are never NaN. Codes are 0, 1, ... by frequency, NaN where missing or unseen; frequencies are
-    log(1 + rows). A column of two levels has no mean: its code says the same.
+    log(1 + rows). A column of two levels has no mean: its code says the same; nor has one that it is taken from.
 
     Training rows are encoded out of fold: each by the levels' means over four fifths of the rows without it.
 
@@ -54,6 +54,10 @@ class TargetMeans(Category):
             sums = np.bincount(places, away, len(rows))
             means[:, j] = prior + sums / (rows + _pull(rows, sums, away))
         return replace(blank, means=means)
+
+    def without_means(self) -> Self:
+        """As its code or frequency alone."""
+        return replace(self, means=self.means[:, :0])
 
     def read(self, table: pl.DataFrame) -> pl.Series:
         """The levels."""

@@ -15,6 +15,7 @@ from automl.data import store
 from automl.data.arrays import ArrayView, Source, raw
 from automl.data.crosses import Arithmetic, Pair, fit_crosses
 from automl.data.dates import Dates
+from automl.data.effects import with_effect
 from automl.data.levels import Codes, OneHot
 from automl.data.numbers import Numbers, Scale
 from automl.data.schema import Schema
@@ -227,11 +228,17 @@ def _fit_encoded(
     names = _of(columns, "category")
     labels = told_labels(y, classes, max(1, _WIDTH // max(len(names), 1)))
     target = target_columns(y, labels)
-    categories = [TargetMeans.learn(table[name], target, labels) for name in names]
-    untold = classes - len(labels) if classes > 2 and names else 0
-    note = f"categories tell the shares of the {len(labels)} most frequent classes, not of the {untold} others"
-    direct: list[Source] = [_numbers(columns), *categories, *_dates(table, columns, cyclic=False), *texts]
-    return ArrayView("encoded", [], None, direct, [note] if untold else [])
+    told = [TargetMeans.learn(table[name], target, labels) for name in names]
+    untold = [category.without_means() for category in told]
+    others: list[Source] = [_numbers(columns), *_dates(table, columns, cyclic=False), *texts]
+    plain = ArrayView("encoded", [], None, [*untold, *others])
+    telling = with_effect(table, plain, target, [category.column for category in told if category.counted])
+    if classes <= 2:  # else there would be a column for each class: too many for what a code says too
+        telling |= {category.column for category in told if not category.counted}
+    categories = [mean if mean.column in telling else code for mean, code in zip(told, untold, strict=True)]
+    rare = classes - len(labels) if classes > 2 and any(category.means.size for category in categories) else 0
+    note = f"categories tell the shares of the {len(labels)} most frequent classes, not of the {rare} others"
+    return ArrayView("encoded", [], None, [others[0], *categories, *others[1:]], [note] if rare else [])
 
 
 def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text], kind: str) -> ArrayView:

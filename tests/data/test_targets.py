@@ -55,8 +55,8 @@ def test_a_random_target_leaves_no_signal(seed, levels, classes):
 
 def test_a_rows_own_target_does_not_move_its_own_encoding_beyond_what_it_moves_for_all():
     rng = np.random.default_rng(0)
-    table = labels_of(rng.integers(0, 300, 1500))
-    y = rng.normal(size=1500) + rng.normal(size=300)[rng.integers(0, 300, 1500)]
+    places = rng.integers(0, 300, 1500)
+    table, y = labels_of(places), rng.normal(size=1500) + rng.normal(size=300)[places]
     view = encoded(table, y, 0)
     for row in range(5):
         others = np.array([i for i in range(1500) if table["c"][i] == table["c"][row] and i != row])
@@ -121,25 +121,26 @@ def test_missing_is_a_level_with_a_mean_of_its_own():
 
 def test_each_class_has_its_share_and_only_the_most_frequent_of_many():
     rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 300)
-    table = pl.DataFrame({"c": [f"l{label}" for label in y]})
+    y = rng.integers(0, 3, 900)
+    table = labels_of(20 * y + rng.integers(0, 20, 900))
     view = encoded(table, y, 3)
-    assert view.names == ["c:share=0", "c:share=1", "c:share=2", "c"]
+    assert view.names == ["c:share=0", "c:share=1", "c:share=2", "c:count"]
     np.testing.assert_allclose(view.transform(table)[:, :3].sum(axis=1), 1, atol=1e-5)
     assert view.notes == []
 
     y = np.concatenate([np.arange(30), np.repeat(np.arange(20, 30), 30)])
-    table = labels_of(np.arange(len(y)) % 7)
-    many = encoded(table, y, 30)
-    assert many.names == [*(f"c:share={label}" for label in range(20, 30)), "c"]
+    many = encoded(labels_of(5 * y + rng.integers(0, 5, len(y))), y, 30)
+    assert many.names == [*(f"c:share={label}" for label in range(20, 30)), "c:count"]
     assert many.notes == ["categories tell the shares of the 10 most frequent classes, not of the 20 others"]
 
 
 def test_many_columns_and_classes_stay_within_the_width():
-    table = pl.DataFrame({f"c{i}": [f"{j % 5}" for j in range(60)] for i in range(1000)})
-    view = encoded(table, np.arange(60) % 12, 12)
+    places = np.arange(480) % 48
+    y = places % 12
+    table = pl.DataFrame({f"c{i}": [f"{place}" for place in places] for i in range(1000)})
+    view = encoded(table, y, 12)
     assert len(view.names) == 6000
-    assert told_labels(np.arange(60) % 12, 12, 5) == [0, 1, 2, 3, 4]
+    assert told_labels(y, 12, 5) == [0, 1, 2, 3, 4]
 
 
 def test_levels_that_differ_by_chance_only_have_one_mean():
@@ -165,6 +166,37 @@ def test_two_levels_are_a_code_and_more_than_forty_have_a_frequency():
     many = encoded(labels_of(np.arange(200) % 60), y, 2)
     assert many.names == ["c:share=1", "c:count"]
     np.testing.assert_allclose(many.transform(labels_of(np.array([0, 99])))[:, 1], np.log([5, 1]), rtol=1e-6)
+
+
+def test_levels_that_tell_nothing_more_have_no_mean_of_their_own():
+    """A mean of few rows each, or one for each class, is worth its noise only where it says what nothing else says."""
+    rng = np.random.default_rng(0)
+    n = 3000
+    street, town = rng.integers(0, 300, n), rng.integers(0, 100, n)
+    size = rng.normal(size=n)
+    district = (town > 49).astype(int)
+    table = pl.DataFrame({"street": [f"s{i}" for i in street], "town": [f"t{i}" for i in town]}).with_columns(
+        size=size, district=pl.Series(district).cast(pl.Float64)
+    )
+    schema = Schema(
+        (*schema_of("street", "town").columns, *(Column(c, "numeric", "float") for c in ("size", "district"))), 0
+    )
+    noise = rng.normal(size=n)
+    for y, told in (
+        (size + noise, set()),
+        (size + 2 * district + noise, set()),  # the town says it too, but no more than the district does
+        (size + rng.normal(size=100)[town] + noise, {"town"}),
+        (size + rng.normal(size=300)[street] + rng.normal(size=100)[town] + noise, {"street", "town"}),
+    ):
+        names = fit_view("encoded", table, schema, y, 0).names
+        assert {name.removesuffix(":mean") for name in names if name.endswith(":mean")} == told
+        assert {"street:count", "town:count"} <= set(names)
+
+
+def test_of_several_classes_a_category_of_few_levels_has_its_code_alone():
+    y = np.arange(600) % 3
+    assert encoded(labels_of(y), y, 3).names == ["c"]
+    assert encoded(labels_of(y), np.minimum(y, 1), 2).names == ["c:share=1", "c"]
 
 
 # Any target
