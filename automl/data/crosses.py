@@ -24,6 +24,7 @@ from automl.data.targets import TargetMeans, inner_folds, target_columns, told_l
 
 OPERATIONS = {"/": np.divide, "*": np.multiply, "-": np.subtract, "+": np.add}
 _FEWEST = 500  # rows, below which no gain could be beyond doubt
+_WIDEST = 1000  # columns, beyond which to look takes longer than all else
 _ROWS = 6000  # that are looked at
 _CROSSED = 5  # numeric columns, the most important ones, that are crossed with one another, and so many categories
 _CLASSES = 3  # at most: each needs trees of its own
@@ -110,7 +111,7 @@ def fit_crosses(
     fit_plain : gives the view of rows and their target that has no crosses.
     """
     n = table.height
-    if not most or n < _FEWEST or classes > _CLASSES:
+    if not most or n < _FEWEST or table.width > _WIDEST or classes > _CLASSES:
         return []
     rows = np.arange(n) if n <= _ROWS else np.sort(np.random.default_rng(n).choice(n, _ROWS, replace=False))
     some, target = table[rows], y[rows]

@@ -116,6 +116,7 @@ class Race:
             {name: prior(spec, rows, facts.columns, facts.classes) / threads for name, spec in racing.items()},
             rows=rows,
         )
+        self._encoding: dict[tuple[str, int | None], float] = {}  # view and number of rows -> seconds that one takes
         self._plateau = Plateau(search.patience * budget.seconds)
         self._candidates: dict[int, Candidate] = {}
         self._entries: dict[int, _Entry] = {}
@@ -178,9 +179,10 @@ class Race:
         fold = entry.wave.pop(0)
         entry.out += 1
         left = max(0.0, self.budget.left)
-        mine = max(0.05, entry.allowance - entry.trial.fit_seconds)
+        mine = max(0.05, self._left_for(entry, [fold, *entry.wave, *entry.pending]))
         waiting = len(entry.wave) + len(entry.pending)
-        deadline = _FIT * min(left, mine / (1 + waiting))
+        views = self._views_due(entry.candidate, [fold])
+        deadline = _FIT * min(max(0.05, left - views), mine / (1 + waiting))
         return {
             "id": f"{entry.trial.number}-{fold}",
             "trial": entry.trial.number,
@@ -192,7 +194,7 @@ class Race:
             "seed": self._seed + fold,
             "threads": self._threads,
             "deadline": deadline,
-            "limit": min(left, mine + _GRACE),
+            "limit": min(left, views + mine + _GRACE),
         }
 
     def _new_trial(self) -> _Entry | None:
@@ -254,6 +256,19 @@ class Race:
         """Seconds that a whole trial is expected to take from now, its folds side by side where slots are free."""
         return self._costs.fold(family, rows) * self.problem.folds / self._side_by_side
 
+    def _left_for(self, entry: _Entry, folds: Sequence[int]) -> float:
+        """Seconds of its allowance that a trial has left to fit these folds, besides what their views will take."""
+        left = self.budget.left * self._side_by_side - self._views_due(entry.candidate, folds)
+        return min(entry.allowance - entry.trial.fit_seconds, left)
+
+    def _views_due(self, candidate: Candidate, folds: Sequence[int]) -> float:
+        """Seconds that the views of these folds will take, by what another fold's took, where they are not there."""
+        family = self._family(candidate.family)
+        kind = family.view_of(candidate.params) if family else ""
+        if not (each := self._encoding.get((kind, candidate.rows), 0.0)):
+            return 0.0
+        return each * sum(not self.problem.view_folder(kind, fold, candidate.rows).exists() for fold in folds)
+
     def _stops_in_time(self, family: str) -> bool:
         """Whether its fits keep a deadline: what they have by then is worth having."""
         found = self._family(family)
@@ -285,6 +300,9 @@ class Race:
             self._end(entry, outcome["status"], outcome["reason"])
             return
         entry.scores[fold] = outcome["score"]
+        if family := self._family(trial.family):
+            view = family.view_of(trial.params), trial.rows
+            self._encoding[view] = max(outcome["view_seconds"], self._encoding.get(view, 0.0))
         self.notes += [note for note in outcome.get("notes", ()) if note not in self.notes]
         trial.folds = [entry.scores[i] for i in sorted(entry.scores)]
         trial.fit_seconds += outcome["fit_seconds"]
@@ -303,7 +321,7 @@ class Race:
     def _too_slow(self, entry: _Entry) -> str:
         """Why the other folds would not end in the time of the trial, or nothing."""
         n, m = len(entry.scores), len(entry.pending)
-        a_fold, left = entry.trial.fit_seconds / n, entry.allowance - entry.trial.fit_seconds
+        a_fold, left = entry.trial.fit_seconds / n, self._left_for(entry, entry.pending)
         if entry.trial.origin == "baseline" or m * a_fold <= left + _GRACE:
             return ""
         return f"a fold took {a_fold:.1f} s: {m} more do not fit into the {max(0.0, left):.1f} s that it has left"

@@ -77,7 +77,7 @@ class FakeExecutor:
             outcome |= {"status": told, "reason": f"it {told}"}
         else:
             said = told if isinstance(told, dict) else {"score": told}
-            outcome |= {"fit_seconds": seconds, "row_seconds": 0.001, "size": 10, **said}
+            outcome |= {"fit_seconds": seconds, "view_seconds": 0.0, "row_seconds": 0.001, "size": 10, **said}
             folder = self.problem.trial_folder(job["trial"], job["fold"])
             folder.mkdir(parents=True, exist_ok=True)
             off = outcome["score"]

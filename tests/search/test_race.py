@@ -168,6 +168,22 @@ def test_a_fit_that_keeps_its_deadline_leaves_time_to_predict_and_save(problems)
     assert made.trials[1].status == "ok"
 
 
+def test_a_trial_leaves_time_for_the_views_of_its_folds(problems):
+    """Of 10,000 rows of 5,000 columns a view took as long as a fit, and the last fold was killed at the end."""
+
+    def answer(job):
+        if job["family"] == "prior":
+            return 1.0, 3.0
+        fit = job["deadline"]
+        return 6.0 + fit, {"score": 1.0, "fit_seconds": fit, "view_seconds": 6.0}
+
+    specs = {"lightgbm": replace(spec(X, [{"x": 0.1}]), cost=1e5)}
+    made, executor, _ = race(problems[3], answer, specs, seconds=36)
+    assert (made.trials[1].status, len(made.trials[1].folds)) == ("ok", 3)
+    first, *later = [job["deadline"] for job in executor.jobs if job["trial"] == 1]
+    assert first > max(later) > 0.5
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_whatever_jobs_do_the_race_ends_on_time_and_each_trial_has_an_end(problems, data):
