@@ -52,7 +52,8 @@ def with_effect(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names
                 for j in range(target.shape[1]):
                     left[held, j] -= trees.fit(seen, target[learn, j]).predict(X[held])
     half = rng.permutation(len(rows)) % 2  # afresh: what trees learned of one half is in the answers for the other
-    return {name for name in names if _is_above(explained(table[name], left, half))}
+    gains = {name: explained(table[name], left, half) for name in names}
+    return {name for name, (gain, error) in gains.items() if gain > LIKELY * error}
 
 
 def explained(column: pl.Series, left: np.ndarray, half: np.ndarray) -> tuple[float, float]:
@@ -85,8 +86,3 @@ def strongest(X: np.ndarray, target: np.ndarray) -> np.ndarray:
         size = np.maximum((bent * bent).sum(axis=0), 1e-12)
         strength += ((bent.T @ told) ** 2).sum(axis=1) / size
     return np.sort(np.argsort(-strength, kind="stable")[:_COLUMNS])
-
-
-def _is_above(gain_and_error: tuple[float, float]) -> bool:
-    gain, error = gain_and_error
-    return gain > LIKELY * error

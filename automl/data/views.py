@@ -230,15 +230,16 @@ def _fit_encoded(
     target = target_columns(y, labels)
     told = [TargetMeans.learn(table[name], target, labels) for name in names]
     untold = [category.without_means() for category in told]
-    others: list[Source] = [_numbers(columns), *_dates(table, columns, cyclic=False), *texts]
-    plain = ArrayView("encoded", [], None, [*untold, *others])
+    numbers = _numbers(columns)
+    others: list[Source] = [*_dates(table, columns, cyclic=False), *texts]
+    plain = ArrayView("encoded", [], None, [numbers, *untold, *others])
     telling = with_effect(table, plain, target, [category.column for category in told if category.counted])
     if classes <= 2:  # else there would be a column for each class: too many for what a code says too
         telling |= {category.column for category in told if not category.counted}
     categories = [mean if mean.column in telling else code for mean, code in zip(told, untold, strict=True)]
     rare = classes - len(labels) if classes > 2 and any(category.means.size for category in categories) else 0
     note = f"categories tell the shares of the {len(labels)} most frequent classes, not of the {rare} others"
-    return ArrayView("encoded", [], None, [others[0], *categories, *others[1:]], [note] if rare else [])
+    return ArrayView("encoded", [], None, [numbers, *categories, *others], [note] if rare else [])
 
 
 def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text], kind: str) -> ArrayView:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from automl.family import FamilySpec
 
@@ -57,3 +58,25 @@ class Costs:
 
     def _share(self, rows: int | None) -> float:
         return 1.0 if rows is None else min(1.0, rows / self._rows)
+
+
+class ViewCosts:
+    """Seconds that the views of folds will take, by the longest that one of its kind, of as many rows, has taken.
+
+    Parameters
+    ----------
+    place : kind, fold and number of rows -> where that view will lie, or lies already and costs nothing.
+    """
+
+    def __init__(self, place: Callable[[str, int, int | None], Path]) -> None:
+        self._place = place
+        self._measured: dict[tuple[str, int | None], float] = {}
+
+    def learn(self, kind: str, rows: int | None, seconds: float) -> None:
+        """A view took so long, or less: one that was there took nothing."""
+        self._measured[kind, rows] = max(seconds, self._measured.get((kind, rows), 0.0))
+
+    def due(self, kind: str, rows: int | None, folds: Iterable[int]) -> float:
+        """What those of these folds will take; 0 where nothing was measured."""
+        each = self._measured.get((kind, rows), 0.0)
+        return each * sum(not self._place(kind, fold, rows).exists() for fold in folds) if each else 0.0

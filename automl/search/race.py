@@ -18,7 +18,7 @@ from automl.family import Candidate, Family, FamilySpec
 from automl.metrics import interval
 from automl.run import Trial
 from automl.search.budget import Budget
-from automl.search.cost import Costs, prior
+from automl.search.cost import Costs, ViewCosts, prior
 from automl.search.judge import Plateau, hopeless
 from automl.search.order import Facts, learned
 from automl.search.propose import Proposer
@@ -116,7 +116,7 @@ class Race:
             {name: prior(spec, rows, facts.columns, facts.classes) / threads for name, spec in racing.items()},
             rows=rows,
         )
-        self._encoding: dict[tuple[str, int | None], float] = {}  # view and number of rows -> seconds that one takes
+        self._views = ViewCosts(problem.view_folder)
         self._plateau = Plateau(search.patience * budget.seconds)
         self._candidates: dict[int, Candidate] = {}
         self._entries: dict[int, _Entry] = {}
@@ -262,12 +262,11 @@ class Race:
         return min(entry.allowance - entry.trial.fit_seconds, left)
 
     def _views_due(self, candidate: Candidate, folds: Sequence[int]) -> float:
-        """Seconds that the views of these folds will take, by what another fold's took, where they are not there."""
+        return self._views.due(self._view_of(candidate), candidate.rows, folds)
+
+    def _view_of(self, candidate: Candidate) -> str:
         family = self._family(candidate.family)
-        kind = family.view_of(candidate.params) if family else ""
-        if not (each := self._encoding.get((kind, candidate.rows), 0.0)):
-            return 0.0
-        return each * sum(not self.problem.view_folder(kind, fold, candidate.rows).exists() for fold in folds)
+        return family.view_of(candidate.params) if family else ""
 
     def _stops_in_time(self, family: str) -> bool:
         """Whether its fits keep a deadline: what they have by then is worth having."""
@@ -300,9 +299,7 @@ class Race:
             self._end(entry, outcome["status"], outcome["reason"])
             return
         entry.scores[fold] = outcome["score"]
-        if family := self._family(trial.family):
-            view = family.view_of(trial.params), trial.rows
-            self._encoding[view] = max(outcome["view_seconds"], self._encoding.get(view, 0.0))
+        self._views.learn(self._view_of(entry.candidate), trial.rows, outcome["view_seconds"])
         self.notes += [note for note in outcome.get("notes", ()) if note not in self.notes]
         trial.folds = [entry.scores[i] for i in sorted(entry.scores)]
         trial.fit_seconds += outcome["fit_seconds"]

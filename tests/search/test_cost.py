@@ -4,7 +4,7 @@ import pytest
 
 from automl.compose import compose
 from automl.family import FamilySpec
-from automl.search.cost import Costs, prior
+from automl.search.cost import Costs, ViewCosts, prior
 
 
 def costs():
@@ -53,3 +53,14 @@ def test_what_was_measured_replaces_the_prior_and_the_last_ones_count():
     assert known.fold("a") == 3
     known.learn("b", 1.0, rows=100)
     assert known.fold("b") == pytest.approx(10.0)
+
+
+def test_a_view_that_lies_there_costs_nothing_and_others_what_the_longest_took(tmp_path):
+    costs = ViewCosts(lambda kind, fold, rows: tmp_path / f"{kind}-{fold}-{rows}")
+    assert costs.due("dense", None, range(3)) == 0
+    costs.learn("dense", None, 2.0)
+    costs.learn("dense", None, 0.01)
+    assert costs.due("dense", None, range(3)) == 6
+    (tmp_path / "dense-1-None").mkdir()
+    assert costs.due("dense", None, range(3)) == 4
+    assert costs.due("dense", 500, range(3)) == costs.due("codes", None, range(3)) == 0
