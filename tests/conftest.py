@@ -9,7 +9,7 @@ import pytest
 from automl.plugins import installed
 
 UNRULY = """
-    import os, time
+    import gc, os, time
     import numpy as np
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.linear_model import LogisticRegression
@@ -38,6 +38,10 @@ UNRULY = """
                 crumbs = [bytes(600) for _ in range(300_000)]
                 KEPT.append(bytes(600))  # above them in the heap: its end is no free one
                 del crumbs
+            if self.mode == "collect":
+                assert gc.isenabled() and gc.get_freeze_count() > 100_000
+            if self.mode == "keep":
+                KEPT.append(np.ones(60_000_000 // 8))
             if self.mode == "print":
                 os.write(1, b"noise on standard output\\n")
             return self

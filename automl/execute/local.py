@@ -17,6 +17,7 @@ from automl.execute.forkserver import ForkServer
 
 _POLL = 0.05
 _START = 60.0  # seconds that a worker may take to start, with what it needs loaded
+_LEFT = 24e6  # bytes that jobs may leave behind in a worker: a new one starts in less time than they would be held for
 _WARM: list[ForkServer] = []
 
 
@@ -67,10 +68,7 @@ class LocalExecutor:
         idle = [worker for worker in self._workers if worker.job is None]
         worker = next((worker for worker in idle if needed <= worker.modules), None)
         if worker is None:  # what the server loads is in memory once; what workers load, once for each of them
-            self._workers.remove(idle[0])
-            self._stop(idle[0])
-            worker = self._start(needed)
-            self._workers.append(worker)
+            worker = self._renew(idle[0], needed)
         worker.take(job)
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
@@ -97,8 +95,10 @@ class LocalExecutor:
                 if outcome["id"] is not None:
                     worker.job = None
                     outcomes.append(outcome)
-            if worker.ended and worker in self._workers:
+            if worker.ended:
                 outcomes += self._replace(worker, "crashed", _death(worker.wait()))
+            elif worker.job is None and worker.memory() > worker.began_with + _LEFT:
+                self._renew(worker)
         return outcomes
 
     def _enforce(self) -> list[dict[str, Any]]:
@@ -120,12 +120,17 @@ class LocalExecutor:
         job = worker.job
         if not (worker.ready or self._server.alive):
             self._unloadable |= worker.modules
-        self._workers.remove(worker)
-        self._stop(worker)
         if job is None and not worker.ready:
             raise NoModelError(f"a worker process does not start ({reason}); try executor=inprocess to see why")
-        self._workers.append(self._start())
+        self._renew(worker)
         return [] if job is None else [{"id": job["id"], "status": status, "reason": reason}]
+
+    def _renew(self, worker: _Worker, modules: frozenset[str] = frozenset()) -> _Worker:
+        """Another worker in its place, with these modules and all that were loaded before."""
+        self._workers.remove(worker)
+        self._stop(worker)
+        self._workers.append(self._start(modules))
+        return self._workers[-1]
 
     def _start(self, modules: frozenset[str] = frozenset()) -> _Worker:
         if not self._server.alive:
@@ -157,7 +162,7 @@ class _Worker:
             os.close(outcomes)
         self.modules = server.loaded
         self.job: Mapping[str, Any] | None = None
-        self.asked, self.until = time.monotonic(), 0.0
+        self.asked, self.until, self.began_with = time.monotonic(), 0.0, 0
         self.ended = self.ready = False
         self._rest = b""
 
@@ -175,6 +180,7 @@ class _Worker:
         *whole, self._rest = (self._rest + data).split(b"\n")
         if whole and not self.ready:
             self.ready = True
+            self.began_with = self.memory()
             self.until = time.monotonic() + self.job["limit"] if self.job else 0.0  # starting up is not the job's time
         return [json.loads(line) for line in whole]
 

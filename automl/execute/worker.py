@@ -28,8 +28,9 @@ def serve(jobs: TextIO, outcomes: TextIO) -> None:
     problem = Problem.read(folder)
     outcomes.write(json.dumps({"id": None, "status": "ready"}) + "\n")
     for job in jobs:
-        outcomes.write(json.dumps(evaluate(json.loads(job), problem)) + "\n")
+        outcome = evaluate(json.loads(job), problem)
         give_back()
+        outcomes.write(json.dumps(outcome) + "\n")
 
 
 def give_back() -> None:

@@ -83,7 +83,7 @@ class LightGBM(Boosting):
         if self.min_data_in_leaf is None:  # the tuned value is for large tables: few rows could not be split at all
             params["min_data_in_leaf"] = min(params["min_data_in_leaf"], max(1, rows // 20))
         # A tree has room for all its leaves from the start: of few rows, thousands of trees would hold mostly air.
-        params["num_leaves"] = min(params["num_leaves"], max(2, rows // 2))
+        params["num_leaves"] = min(params["num_leaves"], max(2, rows // max(2, params["min_data_in_leaf"])))
         if trends:
             params["monotone_constraints"] = trends
             if loss.kinked:

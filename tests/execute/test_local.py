@@ -166,10 +166,30 @@ def test_freed_memory_is_given_back_after_each_job(work):
     executor = LocalExecutor(work, slots=1, threads=1, memory=None)
     try:
         assert outcome(executor, job("ok", 0))["status"] == "ok"
-        before = executor._workers[0].memory()
+        worker = executor._workers[0]
         assert outcome(executor, job("crumbs", 1))["status"] == "ok"
+        assert executor._workers[0] is worker, "a new one would have nothing to give back"
+    finally:
+        executor.close()
+
+
+def test_a_worker_in_which_jobs_leave_much_behind_is_replaced(work):
+    executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+    try:
+        assert outcome(executor, job("ok", 0))["status"] == "ok"
+        worker = executor._workers[0]
+        assert outcome(executor, job("keep", 1))["status"] == "ok"
+        assert executor._workers[0] is not worker
         assert outcome(executor, job("ok", 2))["status"] == "ok"
-        assert executor._workers[0].memory() < before + 60e6
+    finally:
+        executor.close()
+
+
+def test_what_the_server_has_loaded_stays_shared_when_a_worker_collects_garbage(work, library):
+    executor = LocalExecutor(work, slots=1, threads=1, memory=None)
+    try:
+        source = "import gc\nassert not gc.isenabled()\nloaded = [[] for _ in range(100_000)]"
+        assert outcome(executor, {**job("collect", 0), "requires": [library(source)]})["status"] == "ok"
     finally:
         executor.close()
 

@@ -283,8 +283,13 @@ def test_lightgbm_learns_from_a_table_smaller_than_its_tuned_leaves():
 
 def test_trees_of_few_rows_have_no_room_for_leaves_that_they_cannot_have(tables):
     X, _, y, _ = tables["binary"]
-    few, many = (build("lightgbm", "binary", num_leaves=128).fit(X[:n], y[:n]).model_ for n in (40, len(X)))
-    assert (few.params["num_leaves"], many.params["num_leaves"]) == (20, 128)
+
+    def room(rows, **params):
+        return build("lightgbm", "binary", num_leaves=128, **params).fit(X[:rows], y[:rows]).model_.params["num_leaves"]
+
+    assert room(40) == 20
+    assert room(300, min_data_in_leaf=1) == 128
+    assert room(300, min_data_in_leaf=10) == 30
 
 
 def test_the_histograms_of_a_wide_table_do_not_take_more_than_their_share_of_memory():
