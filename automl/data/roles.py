@@ -56,7 +56,7 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
         return Guess("ignored", f"nothing is learned from {dtype}", notes=[f"ignored, because it holds {dtype}"])
     if isinstance(dtype, pl.Null):
         return Guess("constant", "all missing", missing=len(column))
-    if dtype.is_float() and len(column) < _HEAD and not missing.numbers and (found := _measurements(column)):
+    if dtype.is_float() and len(column) < _VERY_MANY and not missing.numbers and (found := _measurements(column)):
         return found
     into = (
         "string"
@@ -90,11 +90,10 @@ def guess(column: pl.Series, missing: Missing) -> Guess:
 
 
 def _measurements(column: pl.Series) -> Guess | None:
-    """A column of few rows, if it plainly holds measurements: of thousands of such columns each must be quick."""
+    """A column, if it plainly holds measurements: there may be thousands of them, so that each must be quick."""
     values = column.to_numpy()
     known = values[np.isfinite(values)].astype(np.float64)
-    unique = len(np.unique(known))
-    if unique <= _MANY or (known == np.round(known)).all():
+    if (known == np.round(known)).all() or (unique := len(np.unique(known))) <= _MANY:
         return None
     why, lost = f"the type is {column.dtype}", len(values) - len(known)
     found = Guess("numeric", why, unique=unique, missing=lost, low=float(known.min()), high=float(known.max()))
