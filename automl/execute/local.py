@@ -17,7 +17,7 @@ from automl.execute.forkserver import ForkServer
 
 _POLL = 0.05
 _START = 60.0  # seconds that a worker may take to start, with what it needs loaded
-_LEFT = 24e6  # bytes that jobs may leave behind in a worker: a new one starts in less time than they would be held for
+_LEFT = 24e6  # bytes that jobs may leave behind in a worker: another starts in a tenth of a second
 _WARM: list[ForkServer] = []
 
 
@@ -82,22 +82,22 @@ class LocalExecutor:
     def close(self) -> None:
         """Kill the workers."""
         for worker in self._workers:
-            self._stop(worker)
+            worker.kill()
         self._selector.close()
         if self._server not in _WARM:
             self._server.close()
 
     def _read(self, seconds: float) -> list[dict[str, Any]]:
-        outcomes = []
+        outcomes: list[dict[str, Any]] = []
         for key, _ in self._selector.select(seconds):
             worker: _Worker = key.data
-            for outcome in worker.lines():
-                if outcome["id"] is not None:
-                    worker.job = None
-                    outcomes.append(outcome)
+            done = [outcome for outcome in worker.lines() if outcome["id"] is not None]
+            if done:
+                worker.job = None
+                outcomes += done
             if worker.ended:
                 outcomes += self._replace(worker, "crashed", _death(worker.wait()))
-            elif worker.job is None and worker.memory() > worker.began_with + _LEFT:
+            elif done and worker.left_behind() > _LEFT:
                 self._renew(worker)
         return outcomes
 
@@ -128,7 +128,11 @@ class LocalExecutor:
     def _renew(self, worker: _Worker, modules: frozenset[str] = frozenset()) -> _Worker:
         """Another worker in its place, with these modules and all that were loaded before."""
         self._workers.remove(worker)
-        self._stop(worker)
+        self._selector.unregister(worker.outcomes)
+        if worker.ready and worker.job is None:
+            worker.leave()
+        else:
+            worker.kill()
         self._workers.append(self._start(modules))
         return self._workers[-1]
 
@@ -140,10 +144,6 @@ class LocalExecutor:
         worker.tell(str(self._folder))
         self._selector.register(worker.outcomes, selectors.EVENT_READ, worker)
         return worker
-
-    def _stop(self, worker: _Worker) -> None:
-        self._selector.unregister(worker.outcomes)
-        worker.kill()
 
 
 class _Worker:
@@ -162,7 +162,8 @@ class _Worker:
             os.close(outcomes)
         self.modules = server.loaded
         self.job: Mapping[str, Any] | None = None
-        self.asked, self.until, self.began_with = time.monotonic(), 0.0, 0
+        self.asked, self.until = time.monotonic(), 0.0
+        self._first: int | None = None  # bytes after its first job, which loads what all of them need
         self.ended = self.ready = False
         self._rest = b""
 
@@ -180,7 +181,6 @@ class _Worker:
         *whole, self._rest = (self._rest + data).split(b"\n")
         if whole and not self.ready:
             self.ready = True
-            self.began_with = self.memory()
             self.until = time.monotonic() + self.job["limit"] if self.job else 0.0  # starting up is not the job's time
         return [json.loads(line) for line in whole]
 
@@ -194,6 +194,13 @@ class _Worker:
             return 0
         return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
+    def left_behind(self) -> int:
+        """Bytes that are held since its first job, of a worker that waits."""
+        now = self.memory()
+        if self._first is None and now:
+            self._first = now
+        return now - (self._first or now)
+
     @property
     def pid(self) -> int | None:
         return self._server.pid(self._number)
@@ -201,9 +208,13 @@ class _Worker:
     def wait(self) -> int:
         return self._server.wait(self._number)
 
-    def kill(self) -> None:
+    def leave(self) -> None:
+        """Let it end by itself, for there are no more jobs: nobody has to wait for the server, which may be loading."""
         os.close(self.jobs)
         os.close(self.outcomes)
+
+    def kill(self) -> None:
+        self.leave()
         self._server.kill(self._number)
 
 
