@@ -186,10 +186,26 @@ def test_a_worker_in_which_jobs_leave_much_behind_is_replaced(work):
         executor.close()
 
 
+def test_nobody_waits_for_a_server_that_loads_to_be_rid_of_an_idle_worker(work, library):
+    executor = LocalExecutor(work, slots=2, threads=1, memory=None)
+    try:
+        for i in (0, 1):
+            executor.submit(job("ok", i))
+        done = []
+        while len(done) < 2:
+            done += executor.wait(60.0)
+        executor.submit({**job("ok", 2), "requires": [library("time.sleep(3)")]})
+        begun = time.monotonic()
+        executor.submit({**job("ok", 3), "requires": ["wave"]})
+        assert time.monotonic() - begun < 1
+    finally:
+        executor.close()
+
+
 def test_what_the_server_has_loaded_stays_shared_when_a_worker_collects_garbage(work, library):
     executor = LocalExecutor(work, slots=1, threads=1, memory=None)
     try:
-        source = "import gc\nassert not gc.isenabled()\nloaded = [[] for _ in range(100_000)]"
+        source = "import gc\nassert not gc.isenabled()\nloaded = [[] for _ in range(100_000)]"  # else the job fails
         assert outcome(executor, {**job("collect", 0), "requires": [library(source)]})["status"] == "ok"
     finally:
         executor.close()
