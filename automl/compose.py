@@ -300,9 +300,11 @@ def explain(error: BaseException) -> str:
     if found := re.search(
         r"Could not find '([^']+)'\s*Available options in '[^']+':(.*?)(?:\n\s*\n|Config search|$)", text, re.DOTALL
     ):
-        group, _, option = found[1].rpartition("/")
-        options = found[2].split()
-        return f"{group}={option}: no such option{nearest(option, options)} Options: {', '.join(options)}"
+        options, is_data = found[2].split(), found[1].startswith("data/")
+        group, option = ("data", found[1][5:]) if is_data else found[1].rpartition("/")[::2]
+        said = f"{group}={option}: no such option{nearest(option, options)} Options: {', '.join(options)}"
+        hint = f". A file has no key before it: automl fit {option} target=COLUMN"
+        return said + hint * (is_data and not option.isidentifier())
     if found := re.search(r"Could not override '([^'@]+)", text):
         return _unknown_key(found[1])
     if "does not support sweep type" in text:

@@ -123,6 +123,8 @@ def test_schema_is_json_schema_of_the_config(automl):
         (["seed=-1"], "seed=-1: must be at least 0"),
         (["constraint.size_mb<5"], "a constraint is an upper bound; say 'constraint.size_mb<=VALUE'"),
         (["constraint.size<=5"], "did you mean 'constraint.size_mb'"),
+        (["data=my/train.csv"], "data=my/train.csv: no such option"),
+        (["data=train.csv"], "A file has no key before it: automl fit train.csv target=COLUMN"),
         (["search.sampler=tep"], "search.sampler=tep: unknown; did you mean 'tpe'?"),
         (["-m", "hydra/sweeper=automl", "hydra.sweeper.sampler=gpp", "seed=1,2"], "hydra.sweeper.sampler=gpp: unknown"),
         (["executor.slots=0"], "executor.slots=0: must be at least 1"),

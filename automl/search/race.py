@@ -14,26 +14,19 @@ from automl.bounds import broken, excess
 from automl.config import SearchConf
 from automl.data.problem import Problem
 from automl.execute import Executor
-from automl.family import Candidate, Family, FamilySpec
+from automl.family import Candidate, FamilySpec
 from automl.metrics import interval
 from automl.run import Trial
+from automl.search.allowance import Allowances
 from automl.search.budget import Budget
-from automl.search.cost import Costs, ViewCosts, prior
+from automl.search.cost import prior
 from automl.search.judge import Plateau, hopeless
 from automl.search.order import Facts, learned
 from automl.search.propose import Proposer
 
 _WAVES = (1, 3)  # a trial is judged after so many folds
-_MARGIN = 1.2  # a trial is started if the time left is this much more than it is expected to take
-_FIT = 0.8  # of the time of a fold, for its fit; the rest is for its views, its predictions and saving them
-_GRACE = 2.0  # seconds beyond the allowance of its trial after which a job is killed, if the run has as many
-_SHARE, _FEW = 0.25, 4  # of the time left, for one trial, while few trials have a result
-_LATER = 0.5  # and when more have
-_MOST = 0.6  # of the time left, for a trial that is expected to take more than its share
 _LONG = 1 / 3  # of the time of all cores: an entry of the portfolio that takes more is expected to gain less
 _DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
-_SHORT = 3.0  # a trial that stops in time is begun in so many times less than it is expected to take
-_LIMITS = 3.0  # a trial that was killed is taken to need so many times its limit
 _OVERHEAD = 0.02  # seconds that a job takes besides its fit
 _LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
 
@@ -45,7 +38,7 @@ class _Entry:
     trial: Trial
     candidate: Candidate
     pending: list[int]
-    allowance: float
+    allowance: float  # seconds of fits, all folds together
     wave: list[int] = field(default_factory=list)
     out: int = 0
     scores: dict[int, float] = field(default_factory=dict)  # by fold: side by side, they end in any order
@@ -112,11 +105,8 @@ class Race:
             if search.order == "learned"
             else list,
         )
-        self._costs = Costs(
-            {name: prior(spec, rows, facts.columns, facts.classes) / threads for name, spec in racing.items()},
-            rows=rows,
-        )
-        self._views = ViewCosts(problem.view_folder)
+        priors = {name: prior(spec, rows, facts.columns, facts.classes) / threads for name, spec in racing.items()}
+        self._allowances = Allowances(problem, executor, budget, priors, rows)
         self._plateau = Plateau(search.patience * budget.seconds)
         self._candidates: dict[int, Candidate] = {}
         self._entries: dict[int, _Entry] = {}
@@ -178,23 +168,21 @@ class Race:
             return None
         fold = entry.wave.pop(0)
         entry.out += 1
-        left = max(0.0, self.budget.left)
-        mine = max(0.05, self._left_for(entry, [fold, *entry.wave, *entry.pending]))
-        waiting = len(entry.wave) + len(entry.pending)
-        views = self._views_due(entry.candidate, [fold])
-        deadline = _FIT * min(max(0.05, left - views), mine / (1 + waiting))
+        family, others = self.problem.registry.families.get(entry.candidate.family), [*entry.wave, *entry.pending]
+        allowed = entry.allowance - entry.trial.fit_seconds
+        deadline, limit = self._allowances.of_job(entry.candidate, fold, others, allowed)
         return {
             "id": f"{entry.trial.number}-{fold}",
             "trial": entry.trial.number,
             "fold": fold,
             "family": entry.candidate.family,
-            "requires": list(family.requires) if (family := self._family(entry.candidate.family)) else [],
+            "requires": list(family.requires) if family else [],
             "params": dict(entry.candidate.params),
             "rows": entry.candidate.rows,
             "seed": self._seed + fold,
             "threads": self._threads,
             "deadline": deadline,
-            "limit": min(left, views + mine + _GRACE),
+            "limit": limit,
         }
 
     def _new_trial(self) -> _Entry | None:
@@ -212,9 +200,7 @@ class Race:
         dear: list[str] = []
 
         def affordable(family: str, rows: int | None) -> bool:
-            most = self.budget.left if self._costs.is_known(family) else _MOST * self.budget.left
-            least = _MARGIN * self._expected(family, rows) / (_SHORT if self._stops_in_time(family) else 1)
-            fits = least <= most or not self._done
+            fits = self._allowances.carry(family, rows) or not self._done
             if not fits:
                 dear.append(family)
             return fits
@@ -235,12 +221,8 @@ class Race:
         trial.models = self._models.get(trial.family, self.problem.folds)
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
-        left = self.budget.left * self._side_by_side
-        share = _SHARE if len(self._done) < _FEW else _LATER
-        wanted = _MARGIN * self._costs.fold(candidate.family, candidate.rows) * self.problem.folds
-        allowance = max(share * left, min(wanted, _MOST * left))
-        if trial.origin == "baseline" or self.budget.trials is not None:
-            allowance = left
+        whole = trial.origin == "baseline" or self.budget.trials is not None
+        allowance = self._allowances.all_left if whole else self._allowances.of_trial(candidate, len(self._done))
         entry = _Entry(trial, candidate, list(range(self.problem.folds)), allowance)
         self._next_wave(entry)
         self._entries[trial.number] = entry
@@ -251,34 +233,6 @@ class Race:
         run = len(entry.scores)
         size = next((wave - run for wave in _WAVES if wave > run), len(entry.pending))
         entry.wave, entry.pending = entry.pending[:size], entry.pending[size:]
-
-    def _expected(self, family: str, rows: int | None) -> float:
-        """Seconds that a whole trial is expected to take from now, its folds side by side where slots are free."""
-        return self._costs.fold(family, rows) * self.problem.folds / self._side_by_side
-
-    def _left_for(self, entry: _Entry, folds: Sequence[int]) -> float:
-        """Seconds of its allowance that a trial has left to fit these folds, besides what their views will take."""
-        left = self.budget.left * self._side_by_side - self._views_due(entry.candidate, folds)
-        return min(entry.allowance - entry.trial.fit_seconds, left)
-
-    def _views_due(self, candidate: Candidate, folds: Sequence[int]) -> float:
-        return self._views.due(self._view_of(candidate), candidate.rows, folds)
-
-    def _view_of(self, candidate: Candidate) -> str:
-        family = self._family(candidate.family)
-        return family.view_of(candidate.params) if family else ""
-
-    def _stops_in_time(self, family: str) -> bool:
-        """Whether its fits keep a deadline: what they have by then is worth having."""
-        found = self._family(family)
-        return found is not None and "deadline" in found.can
-
-    def _family(self, name: str) -> Family | None:
-        return self.problem.registry.families.get(name)
-
-    @property
-    def _side_by_side(self) -> int:
-        return min(self.executor.slots, self.problem.folds)
 
     # What came of it
 
@@ -295,11 +249,11 @@ class Race:
             if outcome.get("broken"):
                 self._broken[number] = outcome["reason"]
             if killed:
-                self._costs.learn(trial.family, _LIMITS * limit / self.problem.folds, trial.rows)
+                self._allowances.learn_killed(entry.candidate, limit)
             self._end(entry, outcome["status"], outcome["reason"])
             return
         entry.scores[fold] = outcome["score"]
-        self._views.learn(self._view_of(entry.candidate), trial.rows, outcome["view_seconds"])
+        self._allowances.learn_view(entry.candidate, outcome["view_seconds"])
         self.notes += [note for note in outcome.get("notes", ()) if note not in self.notes]
         trial.folds = [entry.scores[i] for i in sorted(entry.scores)]
         trial.fit_seconds += outcome["fit_seconds"]
@@ -317,11 +271,11 @@ class Race:
 
     def _too_slow(self, entry: _Entry) -> str:
         """Why the other folds would not end in the time of the trial, or nothing."""
-        n, m = len(entry.scores), len(entry.pending)
-        a_fold, left = entry.trial.fit_seconds / n, self._left_for(entry, entry.pending)
-        if entry.trial.origin == "baseline" or m * a_fold <= left + _GRACE:
+        if entry.trial.origin == "baseline":
             return ""
-        return f"a fold took {a_fold:.1f} s: {m} more do not fit into the {max(0.0, left):.1f} s that it has left"
+        spent = entry.trial.fit_seconds
+        a_fold, allowed = spent / len(entry.scores), entry.allowance - spent
+        return self._allowances.too_slow(entry.candidate, a_fold, entry.pending, allowed)
 
     def _score(self, entry: _Entry) -> None:
         if self._rate(entry.trial):
@@ -355,7 +309,7 @@ class Race:
         trial.status, trial.reason = status, reason
         del self._entries[trial.number]
         if entry.scores and status in ("ok", "pruned", "timeout"):
-            self._costs.learn(trial.family, trial.fit_seconds / len(entry.scores), trial.rows)
+            self._allowances.learn(entry.candidate, trial.fit_seconds / len(entry.scores))
         self._report(trial)
 
     # What is known
@@ -408,7 +362,7 @@ class Race:
         self.trials.append(trial)
         self._candidates[trial.number] = candidate
         if trial.folds:
-            self._costs.learn(trial.family, trial.fit_seconds / len(trial.folds), trial.rows)
+            self._allowances.learn(candidate, trial.fit_seconds / len(trial.folds))
 
     def _keep_best(self) -> None:
         """Have the best so far kept, if there is something new and it costs little beside what went by."""
