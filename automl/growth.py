@@ -63,10 +63,7 @@ def growth(planned: Plan, problem: Problem, members: Sequence[Trial], seconds: f
         return 0.0
     metric = _scaled(planned)
     strata = y if planned.task.classes else np.zeros(len(y), np.int8)
-    try:
-        if not proven(metric, y, less, full, deal(strata, planned.config.seed), weight):
-            return 0.0
-    except ValueError:  # a metric that is not defined for some of the rows
+    if not proven(metric, y, less, full, deal(strata, planned.config.seed), weight):
         return 0.0
     before, after = (abs(metric.score(y, each, weight) - (metric.best or 0.0)) for each in (less, full))
     return 1 - after / before

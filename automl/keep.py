@@ -100,7 +100,8 @@ def weigh(
     predictions = [problem.predictions(trial.number) for trial in chosen]
     rounds, seed = config.search.ensemble, config.seed
     how: dict[str, Any] = {"rounds": rounds, "seed": seed, "deadline": deadline}
-    shares = select_steadily(predictions, y, planned.metric, weight, **how) if steadily else None
+    kinds = [trial.family for trial in chosen]
+    shares = select_steadily(predictions, y, planned.metric, weight, kinds=kinds, **how) if steadily else None
     if shares is None or not _keeps(shares > 0, **limits):
         shares = select(predictions, y, planned.metric, weight, **how, **limits)
     members = [trial for trial, share in zip(chosen, shares, strict=True) if share > 0]

@@ -18,6 +18,7 @@ DOCS = RESULTS.parent.parent / "docs" / "explanation"
 CHARTS = "benchmarks"  # the folder of the charts, beside the page
 OURS, RIVAL = "ours", "ag-best"
 Draw = Callable[[str, str], str]  # keeps a chart, by name and SVG; returns what shows it on the page
+FAR = 0.05  # of a relative loss: what is more is counted
 BUSY = 0.1  # a cell is noted if other processes took more than this share of the machine's CPU time
 HEAD = f"""\
 <!-- Made by benchmarks/report.py. -->
@@ -46,7 +47,8 @@ def side_by_side(frame: pd.DataFrame, draw: Draw) -> list[str]:
             {
                 "mean rank": table["mean rank"].map("{:.2f}".format),
                 "wins": table["wins"],
-                "mean behind the best": table["mean behind"].map(text),
+                "median behind the best": table["median behind"].map(text),
+                f"over {FAR:.0%} behind": table["far behind"],
                 "worst behind the best": table["worst behind"].map(text) + table["worst on"],
                 f"beats {RIVAL}": table[f"beats {RIVAL}"].map(text),
                 f"{OURS} beats it": table[f"{OURS} beats it"].map(text),
@@ -171,7 +173,7 @@ def _contest(name: str, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame
 
 
 def standing(losses: pd.DataFrame) -> pd.DataFrame:
-    """By system, best first: mean rank, wins, mean and worst relative loss against the best, and pairwise win shares.
+    """By system, best first: mean rank, wins, the relative loss against the best, and pairwise win shares.
 
     Parameters
     ----------
@@ -184,7 +186,8 @@ def standing(losses: pd.DataFrame) -> pd.DataFrame:
         {
             "mean rank": losses.rank(axis=1, na_option="bottom").mean(),
             "wins": losses.eq(best, axis=0).sum(),
-            "mean behind": behind.mean(),
+            "median behind": behind.median(),
+            "far behind": (behind > FAR).sum(),
             "worst behind": behind.max(),
             "worst on": worst.where(behind.notna().any(), ""),
             f"beats {RIVAL}": pd.Series({name: beats(losses, name, RIVAL) for name in losses}),

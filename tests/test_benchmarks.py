@@ -105,7 +105,8 @@ def test_standing_ranks_failures_last_and_halves_ties():
 
 def test_relative_loss_is_against_the_best_of_the_split_where_that_is_above_zero():
     table = report.standing(LOSSES)
-    assert table.loc["ours", "mean behind"] == pytest.approx((0 + 1 + 0) / 3)
+    assert table.loc["flaml", "median behind"] == pytest.approx((2 + 3) / 2)
+    assert list(table["far behind"]) == [1, 1, 2]
     assert (table.loc["flaml", "worst behind"], table.loc["flaml", "worst on"]) == (pytest.approx(3), " (two)")
 
 

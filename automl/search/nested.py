@@ -33,12 +33,17 @@ def proven(
     weight: np.ndarray | None,
     errors: float = 1.0,
 ) -> float:
-    """By how much predictions are better than others; 0 if that is less than so many standard errors over the parts."""
+    """By how much predictions are better than others; 0 if that is less than so many standard errors over the parts.
+
+    Where the metric is not defined for one of the parts, nothing is proven.
+    """
 
     def loss(predictions: np.ndarray, rows: np.ndarray | slice) -> float:
         return loss_of(metric, y[rows], predictions[rows], None if weight is None else weight[rows])
 
     gains = [loss(before, part == i) - loss(after, part == i) for i in range(PARTS)]
+    if not np.isfinite(gains).all():
+        return 0.0
     gain = loss(before, slice(None)) - loss(after, slice(None))
     error = float(np.std(gains, ddof=1)) / math.sqrt(PARTS)
     return gain if gain > max(errors * error, 1e-12) else 0.0
@@ -46,5 +51,8 @@ def proven(
 
 def loss_of(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
     """The metric turned so that lower is better; infinite where it is not defined."""
-    loss = metric.loss(metric.score(y, prediction, weight))
+    try:
+        loss = metric.loss(metric.score(y, prediction, weight))
+    except ValueError:  # of a scikit-learn scorer, for rows that lack a class
+        return math.inf
     return loss if math.isfinite(loss) else math.inf

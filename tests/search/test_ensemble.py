@@ -207,3 +207,54 @@ def test_a_class_of_one_row_does_not_hinder_it():
     assert weights.sum() == pytest.approx(1)
     late = select_steadily(members, y, METRICS["log_loss"], deadline=time.monotonic() - 1)
     assert late.sum() == pytest.approx(1)
+
+
+def searched(seen, n=20_000, seed=0):
+    """Members that a long search found, all of one kind and nearly alike, and one each of two kinds as good as they."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=seen + n)
+    found = y + rng.normal(size=seen + n)
+    members = [found + 0.5 * rng.normal(size=seen + n) for _ in range(60)]
+    members += [y + 1.1 * rng.normal(size=seen + n) for _ in "bc"]
+    return [member.astype(np.float32) for member in members], ["a"] * 60 + ["b", "c"], y
+
+
+def test_half_of_the_weight_goes_to_the_best_of_the_best_kinds_in_equal_parts():
+    members, kinds, y = searched(60)
+    seen = [member[:60] for member in members]
+    plain, even = (select_steadily(seen, y[:60], RMSE, kinds=said) for said in ((), kinds))
+    first = int(np.argmin([RMSE.score(y[:60], member) for member in seen[:60]]))
+    expected = plain / 2
+    expected[[first, 60, 61]] += 1 / 6
+    assert even == pytest.approx(expected)
+    later = [member[60:] for member in members]
+    assert RMSE.score(y[60:], blend(later, even)) < RMSE.score(y[60:], blend(later, plain))
+
+
+def test_what_is_better_by_more_than_chance_is_left_as_it_was_chosen():
+    members, kinds, y = searched(3000)
+    members[-1] = (y + 5 * np.random.default_rng(9).normal(size=len(y))).astype(np.float32)
+    seen = [member[:3000] for member in members]
+    plain, even = (select_steadily(seen, y[:3000], RMSE, kinds=said) for said in ((), kinds))
+    assert even.tolist() == plain.tolist()
+
+
+def test_members_of_one_kind_are_not_evened():
+    members, _, y = searched(60, n=0)
+    plain, even = (select_steadily(members, y, RMSE, kinds=said) for said in ((), ["a"] * len(members)))
+    assert even.tolist() == plain.tolist()
+
+
+def test_rows_for_which_a_scorer_raises_say_nothing():
+    """A scikit-learn scorer raises where a class is absent, as it may be in a half of the rows, and in a fifth."""
+    y = np.array([0] * 21 + [1] * 20 + [2])  # the one row of the last class is in the other half
+    rng = np.random.default_rng(0)
+    members = [rng.dirichlet(np.ones(3), len(y)) for _ in range(4)]
+
+    def score(y, prediction, weight):
+        if len(np.unique(y)) < 3:
+            raise ValueError("a class is absent")
+        return METRICS["log_loss"].score(y, prediction, weight)
+
+    strict = Metric("strict", score, maximize=False, takes="proba", tasks=frozenset({"multiclass"}))
+    assert select_steadily(members, y, strict, kinds=list("abcd")).sum() == pytest.approx(1)
