@@ -219,13 +219,13 @@ def searched(seen, n=20_000, seed=0):
     return [member.astype(np.float32) for member in members], ["a"] * 60 + ["b", "c"], y
 
 
-def test_half_of_the_weight_goes_to_the_best_of_the_best_kinds_in_equal_parts():
+def test_the_best_of_each_of_the_best_kinds_counts_as_much_as_what_was_chosen():
     members, kinds, y = searched(60)
     seen = [member[:60] for member in members]
     plain, even = (select_steadily(seen, y[:60], RMSE, kinds=said) for said in ((), kinds))
     first = int(np.argmin([RMSE.score(y[:60], member) for member in seen[:60]]))
-    expected = plain / 2
-    expected[[first, 60, 61]] += 1 / 6
+    expected = plain / 4
+    expected[[first, 60, 61]] += 1 / 4
     assert even == pytest.approx(expected)
     later = [member[60:] for member in members]
     assert RMSE.score(y[60:], blend(later, even)) < RMSE.score(y[60:], blend(later, plain))
