@@ -301,7 +301,7 @@ def explain(error: BaseException) -> str:
         r"Could not find '([^']+)'\s*Available options in '[^']+':(.*?)(?:\n\s*\n|Config search|$)", text, re.DOTALL
     ):
         options, is_data = found[2].split(), found[1].startswith("data/")
-        group, option = ("data", found[1][5:]) if is_data else found[1].rpartition("/")[::2]
+        group, option = found[1].split("/", 1) if is_data else found[1].rpartition("/")[::2]
         said = f"{group}={option}: no such option{nearest(option, options)} Options: {', '.join(options)}"
         hint = f". A file has no key before it: automl fit {option} target=COLUMN"
         return said + hint * (is_data and not option.isidentifier())

@@ -101,7 +101,7 @@ def select_steadily(
     some of both. (Over halves of 10 open tables that it was not chosen on, it lost 3% less; as Caruana et al. 2006,
     "Getting the most out of ensemble selection", but of rows.) The longer the search, the more there is to have luck:
     so the best member of each of the three best kinds counts as much as all that was chosen, unless this is better by
-    more than chance. (On 18 halves of 13 open tables it lost 4% less on the other half; less on 13.) It has twice as
+    more than chance. (On 18 halves of 13 open tables it lost 3% less on the other half; less on 13.) It has twice as
     many members. Where many rows decide, or one member is asked for, it is `select` itself.
 
     Parameters
