@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import json
 import os
-import re
 import sys
-import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from automl.errors import INTERRUPTED, AutoMLError, ConfigError, nearest
+from automl.launch import launch
+from automl.words import with_data
 
 if TYPE_CHECKING:
-    from automl.config import Config
     from automl.run import Run
 
 HELP = """\
@@ -96,119 +93,6 @@ def _of_plugin(verb: str) -> Callable[[list[str]], int]:
     return run
 
 
-def _fit(arguments: list[str]) -> int:
-    """Learn; a plain run has its workers loaded while its config is composed."""
-    from automl.execute.local import warm_for
-
-    began = time.monotonic()
-    plain = all(not word.startswith("-") or word in ("-q", "--quiet") for word in arguments)
-    with warm_for(arguments) if plain else nullcontext():
-        return _compose_and_run(arguments, began)
-
-
-def _compose_and_run(arguments: list[str], began: float) -> int:
-    """Compose and run. What needs the whole of Hydra, such as `--help`, `--cfg` and sweeps, is handed to it."""
-    from hydra._internal.utils import get_args_parser
-
-    from automl.compose import NAME, give, load, shorthand, typed
-
-    parser = get_args_parser()
-    parser.prog = "automl fit"
-    parser.add_argument("--dry-run", action="store_true", help="Say what was inferred and what would run, and stop")
-    parser.add_argument(
-        "--config", metavar="FILE", help="A YAML file laid over the defaults, such as a run's config.yaml"
-    )
-    parser.add_argument("--resume", metavar="RUN", help="Go on with a run that was interrupted or killed")
-    parser.add_argument("-q", "--quiet", action="store_true", help="Print nothing but errors")
-    args = parser.parse_intermixed_args(arguments)
-    args.overrides = shorthand(_with_data(args.overrides))
-    if args.resume:
-        args.config = str(Path(args.resume) / "config.yaml")
-        args.overrides += [f"run.dir={args.resume!r}", "run.resume=true"]
-    if args.quiet:
-        args.overrides += ["run.progress=quiet", *(["hydra/hydra_logging=none"] if args.multirun else [])]
-    if args.dry_run and args.multirun:
-        raise ConfigError("--dry-run says what one run would do; leave -m out, and name one value of each key")
-    name = give(args.config, args.overrides) if args.config else args.config_name or NAME
-    args.config_name = None
-    asks = args.help or args.hydra_help or args.info or args.shell_completion
-    hydras = asks or args.cfg or args.multirun or any(o.lstrip("+~").startswith("hydra") for o in args.overrides)
-    if not asks:
-        composed = load(args.overrides, name, sweep=args.multirun, config_dir=args.config_dir)
-        config = typed(composed)  # what is wrong is said before Hydra says it
-        if args.dry_run:
-            from automl.plan import plan
-            from automl.screen import show_plan, wide_console
-
-            show_plan(wide_console(), plan(config))
-            return 0
-    if hydras:
-        _hand_to_hydra(args, parser, name)
-    else:
-        _run_one(config, began)
-    return 0
-
-
-def _run_one(config: Config, began: float = 0.0) -> Run:
-    """One run, told on screen; an interrupt is raised again once the best so far is saved."""
-    from automl.fit import fit
-    from automl.screen import Screen
-
-    run = fit(config, listeners=[Screen(config)], began=began)
-    if run.status == "interrupted":
-        raise KeyboardInterrupt
-    return run
-
-
-def _job(composed: Any) -> float | None:
-    """What Hydra runs, once or for each job of a sweep. Returns the loss (lower is better) for a sweeper."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    from automl.compose import typed
-
-    config, hydra = typed(composed), HydraConfig.get()
-    if hydra.mode == RunMode.MULTIRUN:
-        made = Path(hydra.sweep.dir, hydra.sweep.subdir)
-        with suppress(OSError):
-            made.rmdir()  # Hydra has made it, and a run makes its own
-        config.run.dir = str(Path(config.run.dir, str(hydra.job.num)) if config.run.dir else made)
-    run = _run_one(config)
-    if run.score is None:
-        return None
-    return -run.score if run.maximize else run.score
-
-
-def _hand_to_hydra(args: argparse.Namespace, parser: argparse.ArgumentParser, name: str) -> None:
-    from hydra._internal.utils import _run_hydra
-
-    from automl.compose import explained, registry_for, search_path
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here to be explained, not to Hydra's own printing
-    with explained(args.overrides):
-        path = search_path(registry_for(args.overrides), name).config_search_path
-        _search_path_plugin().folders = [e for e in path if e.provider not in ("hydra", "schema")]
-        _run_hydra(args=args, args_parser=parser, task_function=_job, config_path=None, config_name=name)
-
-
-@cache
-def _search_path_plugin() -> Any:
-    from hydra.core.plugins import Plugins
-    from hydra.plugins.search_path_plugin import SearchPathPlugin
-
-    class AutoMLSearchPath(SearchPathPlugin):
-        """Appends the config folders of core and plugins to the search path that Hydra makes for this run."""
-
-        folders: Sequence[Any] = ()
-
-        def manipulate_search_path(self, search_path: Any) -> None:
-            for element in self.folders:
-                search_path.append(element.provider, element.path)
-
-    Plugins.instance().register(AutoMLSearchPath)
-    return AutoMLSearchPath
-
-
 def _check(arguments: list[str]) -> int:
     """Lint a table before it is learned from; exit code 3 when something is an error."""
     from automl.compose import compose
@@ -218,7 +102,7 @@ def _check(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="+", metavar="DATA key=value")
     parser.add_argument("--test", help="a table without the target, or with it, that will be predicted: is it alike?")
     args = parser.parse_intermixed_args(arguments)
-    config = compose(_with_data(args.words))
+    config = compose(with_data(args.words))
     findings, facts = check(config, args.test)
     for name, fact in facts.items():
         print(f"{name:<9}{fact}")
@@ -380,7 +264,7 @@ def _config(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--config", metavar="FILE")
     args = parser.parse_intermixed_args(arguments)
-    config = compose(_with_data(args.words), config=args.config)
+    config = compose(with_data(args.words), config=args.config)
     print(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), end="")
     return 0
 
@@ -399,24 +283,6 @@ def _list(verb: str, arguments: list[str]) -> int:
     return listing.VERBS[verb](_parser(verb, ""), arguments)
 
 
-_OVERRIDE = re.compile(r"[^:]*=|~|constraint\.\w+\s*[<>]", re.DOTALL)
-
-
-def _with_data(words: Sequence[str]) -> list[str]:
-    """Overrides, where words that are no `key=value` are the data: `train.csv` is `data.path=train.csv`."""
-    paths = [word for word in words if _is_there(word) or not _OVERRIDE.match(word)]
-    overrides = [word for word in words if word not in paths]
-    if not paths:
-        return overrides
-    # Inside Hydra's quotes a backslash counts only before a quote and at the end.
-    quoted = ["'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + (m[2] and "\\'"), path) + "'" for path in paths]
-    return [f"data.path={quoted[0] if len(quoted) == 1 else '[' + ','.join(quoted) + ']'}", *overrides]
-
-
-def _is_there(word: str) -> bool:
-    return Path(word).exists() or (glob.has_magic(word) and any(glob.iglob(word)))
-
-
 def _parser(verb: str, usage: str) -> argparse.ArgumentParser:
     doc = next(line for line in HELP.splitlines() if line.startswith("  automl ") and f" {verb} " in f"{line} ")
     return argparse.ArgumentParser(
@@ -425,7 +291,7 @@ def _parser(verb: str, usage: str) -> argparse.ArgumentParser:
 
 
 VERBS: dict[str, Callable[[list[str]], int | None]] = {
-    "fit": _fit,
+    "fit": launch,
     "check": _check,
     "predict": _predict,
     "evaluate": _evaluate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from typing import Any
 from automl.config import Config, FamilyConf, PluginsConf, check, keys
 from automl.errors import ConfigError, RefusedError, nearest
 from automl.family import FACTS
-from automl.plugins import Registry, installed
+from automl.plugins import installed
+from automl.registry import Registry
+from automl.words import shorthand
 
 NAME = "automl"  # the primary config: conf/automl.yaml
 
@@ -213,38 +215,6 @@ def _whole_families(name: str) -> set[str]:
     families = _given(name).get("family") or {}
     wanted = {item.name for item in dataclasses.fields(FamilyConf)}
     return {family for family, said in families.items() if isinstance(said, Mapping) and wanted <= set(said)}
-
-
-_OPEN = re.compile(r"family\.\w+\.((params|space)\.|when[.=])|data\.(roles|monotone)[.=]")
-_BOUND = re.compile(r"(\+*constraint\.\w+)\s*([<>]=?)\s*(.*)")
-_DIMENSION = re.compile(r"(\+*family\.\w+\.space\.\w+=\{)(\s*(int|float|choice)\s*:(?!\s*null).*)", re.DOTALL)
-
-
-def shorthand(overrides: Iterable[str]) -> list[str]:
-    """Overrides as Hydra wants them: `budget=1m` is `budget.time=1m`; keys that are open to new names need no `+`.
-
-    `constraint.size_mb<=5` is `constraint.size_mb=5`. Hydra lays one mapping over another, so a dimension that is said
-    in another form takes back the form it had.
-
-    Raises
-    ------
-    ConfigError : a bound that is no upper one.
-    """
-    full = []
-    for text in overrides:
-        if text.startswith("budget="):
-            text = f"budget.time={text.removeprefix('budget=')}"
-        elif bound := _BOUND.fullmatch(text):
-            if bound[2] != "<=":
-                raise ConfigError(f"{text}: a constraint is an upper bound; say '{bound[1]}<=VALUE'")
-            text = f"{bound[1]}={bound[3]}"
-        elif _OPEN.match(text):
-            text = f"++{text}"
-        if found := _DIMENSION.match(text):
-            others = ", ".join(f"{form}: null" for form in ("int", "float", "choice") if form != found[3])
-            text = f"{found[1]}{others}, {found[2]}"
-        full.append(text)
-    return full
 
 
 def refuse_targets(config: Any) -> None:

@@ -56,3 +56,9 @@ def nearest(word: object, known: Iterable[str], *, prefix: str = "; did you mean
     """The end of a sentence on a word that is not known: `"; did you mean 'income'?"`, or `none` if none is near."""
     found = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f"{prefix}{found[0]!r}?" if found else none
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line: its type, unless automl raised it for a person, and its message."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, AutoMLError) else f"{type(error).__name__}: {text}"

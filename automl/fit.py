@@ -19,8 +19,8 @@ from automl.data.problem import Problem
 from automl.errors import DataError, NoModelError
 from automl.keep import keep
 from automl.plan import Plan, plan
-from automl.plugins import Registry
 from automl.refit import refit_seconds
+from automl.registry import Registry
 from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.race import Race

@@ -21,8 +21,8 @@ from automl.data.split import Split, make_split
 from automl.errors import ConfigError, DataError, nearest
 from automl.family import FACTS, Family, FamilySpec
 from automl.metrics import Metric, resolve
-from automl.plugins import Registry
 from automl.racing import facts_of, obedient, suited
+from automl.registry import Registry
 from automl.search.study import check_sampler
 from automl.task import Task, classes_of, infer_kind
 

@@ -5,30 +5,20 @@ from __future__ import annotations
 import inspect
 import os
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
+from functools import cache, partial
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
 from automl import hookspecs
-from automl.errors import AutoMLError, ConfigError, ContractError, nearest
-from automl.faces import Exporter, Section, Verb
-from automl.family import Family
+from automl.errors import ConfigError, nearest, one_line
+from automl.registry import GROUP, KINDS, Plugin, Registry
 
-if TYPE_CHECKING:
-    from automl.data.read import Reader
-    from automl.data.split import SplitKind
-    from automl.data.views import ViewKind
-    from automl.execute import ExecutorKind
-    from automl.metrics import Metric
-
-GROUP = "automl"
 # The core's own metrics, readers, splits, views, executors, exporters and configs come through the hooks too.
 CORE = (
     *("automl.config", "automl.metrics", "automl.data.read", "automl.data.split", "automl.data.views"),
@@ -38,145 +28,12 @@ CORE = (
 API = 1
 """The contract between automl and its plugins; a plugin says which one it was written for: `automl_api = 1`."""
 
-
-@dataclass
-class Plugin:
-    """One plugin and what became of it: `state` is loaded, failed or denied."""
-
-    name: str
-    module: str
-    distribution: str = ""
-    version: str = ""
-    state: str = "loaded"
-    reason: str = ""
-    seconds: float = 0.0
-    adds: list[str] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Registry:
-    """What the loaded plugins add, by name."""
-
-    plugins: dict[str, Plugin] = field(default_factory=dict)
-    families: dict[str, Family] = field(default_factory=dict)
-    views: dict[str, ViewKind] = field(default_factory=dict)
-    metrics: dict[str, Metric] = field(default_factory=dict)
-    splits: dict[str, SplitKind] = field(default_factory=dict)
-    readers: dict[str, Reader] = field(default_factory=dict)
-    executors: dict[str, ExecutorKind] = field(default_factory=dict)
-    exporters: dict[str, Exporter] = field(default_factory=dict)
-    sections: dict[str, Section] = field(default_factory=dict)
-    verbs: dict[str, Verb] = field(default_factory=dict)
-    conf: dict[str, Path] = field(default_factory=dict)
-    manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
-
-    def family(self, name: str) -> Family:
-        """The family of that name.
-
-        Raises
-        ------
-        ConfigError : there is none; the message names the nearest, and why a failed plugin may have had it.
-        """
-        if name not in self.families:
-            hint = nearest(name, self.families)
-            raise ConfigError(f"unknown family {name!r}{hint} {self.failures()}".rstrip())
-        return self.families[name]
-
-    def select(self, wanted: Sequence[str] | None, kind: str) -> list[Family]:
-        """The families for a task kind, out of those wanted by family name or plugin name (all if None).
-
-        Raises
-        ------
-        ConfigError : an unknown name, a family that cannot learn this kind or lacks a library, or an empty list.
-        """
-        if wanted is None:
-            usable = [f for f in self.families.values() if kind in f.tasks and not f.missing]
-            if not usable:
-                raise ConfigError(f"no installed family can learn a {kind} task. {self.failures()}".rstrip())
-            return usable
-        chosen: dict[str, Family] = {}
-        for name in wanted:
-            of_plugin = [f for f in self.families.values() if f.plugin == name]
-            if name not in self.families and not of_plugin:
-                names = {*self.families, *(f.plugin for f in self.families.values())}
-                raise ConfigError(
-                    f"families: unknown family {name!r}{nearest(name, names)} "
-                    f"Installed: {', '.join(sorted(names))}. {self.failures()}".rstrip()
-                )
-            group = of_plugin if name not in self.families else [self.families[name]]
-            able = [f for f in group if kind in f.tasks]
-            if not able:
-                raise ConfigError(
-                    f"families: {name!r} cannot learn a {kind} task; it can: {', '.join(sorted(group[0].tasks))}"
-                )
-            lacking = [f for f in able if f.missing]
-            if len(lacking) == len(able):
-                missing, plugin = lacking[0].missing, self.plugins[lacking[0].plugin]
-                wanted = f"'automl[{plugin.name}]'" if plugin.distribution == "automl" else " ".join(missing)
-                raise ConfigError(
-                    f"families: {name!r} needs {', '.join(missing)}, which is not installed: pip install {wanted}"
-                )
-            chosen.update({f.name: f for f in able if not f.missing})
-        if not chosen:
-            raise ConfigError("families=[]: name at least one family")
-        return list(chosen.values())
-
-    def leave_out(self, name: str, reason: str) -> None:
-        """Take back all that a plugin adds: it is as one that failed to load."""
-        plugin = self.plugins[name]
-        for kind, (word, _) in KINDS.items():
-            held = getattr(self, kind)
-            for item in [added.removeprefix(f"{word} ") for added in plugin.adds if added.startswith(f"{word} ")]:
-                del held[item]
-        plugin.adds.clear()
-        plugin.state, plugin.reason = "failed", reason
-        self.conf.pop(name, None)
-        self.manager.unregister(name=name)
-
-    def failures(self) -> str:
-        """One sentence on the plugins that failed to load, or nothing."""
-        failed = [f"{p.name} ({p.reason})" for p in self.plugins.values() if p.state == "failed"]
-        return f"Plugins that failed to load: {'; '.join(failed)}." if failed else ""
-
-    def giver(self, kind: str, name: str) -> str:
-        """The plugin that gives the thing of that kind and name; the core's own start with `core`."""
-        said = f"{KINDS[kind][0]} {name}"
-        return next((plugin.name for plugin in self.plugins.values() if said in plugin.adds), "core")
-
-    @contextmanager
-    def calling(self, kind: str, name: str) -> Iterator[None]:
-        """Within this block what a plugin gave is called, and it is to blame for what is raised.
-
-        Raises
-        ------
-        ContractError : what was raised, unless it is an error for a person already; with plugin, hook and place.
-        """
-        try:
-            yield
-        except (AutoMLError, BrokenPipeError):
-            raise
-        except Exception as error:
-            plugin, last = self.giver(kind, name), traceback.extract_tb(error.__traceback__)[-1]
-            if plugin.startswith("core"):
-                raise
-            raise ContractError(
-                f"plugin {plugin!r}, hook automl_{kind}, {KINDS[kind][0]} {name!r}: {_said(error)} "
-                f"({last.filename}:{last.lineno}); mend it, or leave it out by plugins.deny=[{plugin}]"
-            ) from error
-
-    def emit(self, event: str, **facts: Any) -> list[str]:
-        """Tell every plugin of an event of a run; what a listener raises is returned as text, not raised."""
-        trouble = []
-        for plugin, function in _implementations(self.manager, f"automl_{event}"):
-            accepted = function.argnames
-            try:
-                function.function(**{name: facts[name] for name in accepted})
-            except (Exception, SystemExit) as error:
-                trouble.append(
-                    f"plugin {plugin!r}, hook automl_{event}: {_said(error)}; "
-                    f"the run goes on; mend it, or leave it out by plugins.deny=[{plugin}]"
-                )
-        return trouble
+EVENTS = tuple(
+    name
+    for name, hook in vars(hookspecs).items()
+    if inspect.isfunction(hook) and name.startswith(("automl_run_", "automl_trial_"))
+)
+"""The hooks that hear of a run."""
 
 
 @cache
@@ -203,7 +60,7 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
         )
     registry = Registry()
     for module in CORE:
-        _add(registry, Plugin(module.replace("automl.", "core."), module), _importer(module))
+        _add(registry, Plugin(module.replace("automl.", "core."), module), partial(import_module, module))
     for point in found:
         plugin = Plugin(
             point.name, point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else ""
@@ -223,30 +80,9 @@ def installed(allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), 
             if point.name in deny:
                 registry.plugins[point.name].reason = "in plugins.deny"
             continue
-        _add(registry, plugin, _loader(point))
+        _add(registry, plugin, point.load)
     _drop_those_without_view(registry)
     return registry
-
-
-def _importer(module: str) -> Callable[[], Any]:
-    import importlib
-
-    return lambda: importlib.import_module(module)
-
-
-def _loader(point: EntryPoint) -> Callable[[], Any]:
-    return point.load
-
-
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
-def _implementations(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, pluggy.HookImpl]]:
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        yield implementation.plugin_name, implementation
 
 
 def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
@@ -265,11 +101,11 @@ def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
         for kind, items in added.items():
             _refuse_clashes(registry, plugin, kind, items)
         conf = _conf(registry, plugin, module)
-        listens = [event for event in EVENTS if any(_of(registry.manager, plugin, event))]
+        listens = [event for event in EVENTS if registry.implementations(event, plugin.name)]
         if conf is None and not listens and not any(added.values()):
             raise ConfigError("it adds nothing: it has no function with @hookimpl and no folder conf beside it")
     except Exception as error:
-        plugin.state, plugin.reason = "failed", _said(error)
+        plugin.state, plugin.reason = "failed", one_line(error)
         if module is not None and registry.manager.is_registered(module):
             registry.manager.unregister(module)
     else:
@@ -283,39 +119,12 @@ def _add(registry: Registry, plugin: Plugin, load: Callable[[], Any]) -> None:
     plugin.seconds = time.perf_counter() - start
 
 
-KINDS = {
-    "families": ("family", "Family"),
-    "views": ("view", "ViewKind"),
-    "metrics": ("metric", "Metric"),
-    "splits": ("split", "SplitKind"),
-    "readers": ("reader", "Reader"),
-    "executors": ("executor", "ExecutorKind"),
-    "exporters": ("exporter", "Exporter"),
-    "sections": ("section", "Section"),
-    "verbs": ("verb", "Verb"),
-}
-"""What plugins add: the hook `automl_X` gives, and the registry holds by name, so called objects of this type."""
-
-EVENTS = tuple(
-    name
-    for name, hook in vars(hookspecs).items()
-    if inspect.isfunction(hook) and name.startswith(("automl_run_", "automl_trial_"))
-)
-"""The hooks that hear of a run."""
-
-
-def _said(error: BaseException) -> str:
-    """An error in one line: its type, unless automl raised it for a person, and its message."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, AutoMLError) else f"{type(error).__name__}: {text}"
-
-
 def _import(plugin: Plugin, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except (Exception, SystemExit) as error:  # whatever a third party's module may raise, or a script that ends
         raise ConfigError(
-            f"{plugin.module} cannot be imported: {_said(error)}; install what it lacks or mend it, "
+            f"{plugin.module} cannot be imported: {one_line(error)}; install what it lacks or mend it, "
             f"or leave it out by plugins.deny=[{plugin.name}]"
         ) from error
 
@@ -356,19 +165,15 @@ def _arguments(function: Any) -> list[str]:
     return [one.name for one in found if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
 
 
-def _of(manager: pluggy.PluginManager, plugin: Plugin, hook: str) -> Iterator[pluggy.HookImpl]:
-    return (implementation for name, implementation in _implementations(manager, hook) if name == plugin.name)
-
-
 def _call(registry: Registry, plugin: Plugin, kind: str) -> list[Any]:
     hook, wanted = f"automl_{kind}", KINDS[kind][1]
     items: list[Any] = []
-    for implementation in _of(registry.manager, plugin, hook):
+    for implementation in registry.implementations(hook, plugin.name):
         try:
             given = implementation.function()
             listed = list(given) if isinstance(given, Iterable) else None
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"hook {hook}: {_said(error)}") from error
+            raise ConfigError(f"hook {hook}: {one_line(error)}") from error
         if listed is None:
             raise ConfigError(f"hook {hook} must return a list or yield, not return {type(given).__name__}")
         items += listed
@@ -420,7 +225,7 @@ def _refuse_clashes(registry: Registry, plugin: Plugin, kind: str, items: Sequen
 
 
 def _conf(registry: Registry, plugin: Plugin, module: Any) -> Path | None:
-    for implementation in _of(registry.manager, plugin, "automl_conf"):
+    for implementation in registry.implementations("automl_conf", plugin.name):
         folder = Path(str(implementation.function()))
         if not folder.is_dir():
             raise ConfigError(f"hook automl_conf gave {folder}, which is no folder")

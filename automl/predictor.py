@@ -24,7 +24,8 @@ from automl.data.views import View
 from automl.errors import AutoMLError, ConfigError, DataError, DataWarning, StorageError, nearest
 from automl.family import Family, predict
 from automl.metrics import resolve
-from automl.plugins import Registry, installed
+from automl.plugins import installed
+from automl.registry import Registry
 from automl.task import Task
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from automl.data.schema import Schema
 from automl.errors import ConfigError
 from automl.family import Family, FamilySpec
 from automl.machine import gpus
-from automl.plugins import Registry
+from automl.registry import Registry
 
 
 def obedient(

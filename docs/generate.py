@@ -20,7 +20,8 @@ from automl.cli import HELP
 from automl.compose import load
 from automl.config import json_schema
 from automl.family import CAPABILITIES
-from automl.plugins import Registry, installed
+from automl.plugins import installed
+from automl.registry import Registry
 
 FOLDER = Path(__file__).parent / "reference"
 ROOT = FOLDER.parent.parent

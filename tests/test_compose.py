@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from automl.compose import compose, give, load, shorthand
+from automl.compose import compose, give, load
 from automl.config import json_schema, keys, seconds, size
 from automl.errors import ConfigError, RefusedError
+from automl.words import shorthand
 
 
 def test_the_defaults_are_complete():

@@ -5,7 +5,8 @@ import re
 import textwrap
 
 from automl import hookspecs
-from automl.plugins import KINDS, installed
+from automl.plugins import installed
+from automl.registry import KINDS
 
 HOOKS = {
     name: hook for name, hook in vars(hookspecs).items() if name.startswith("automl_") and inspect.isfunction(hook)

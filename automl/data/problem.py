@@ -20,7 +20,8 @@ from automl.data.split import Fold, Split
 from automl.data.text import Text, read
 from automl.data.views import Training, View, fit_view, load_view
 from automl.metrics import Metric, resolve
-from automl.plugins import Registry, installed
+from automl.plugins import installed
+from automl.registry import Registry
 from automl.task import Task
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from automl.data.problem import Problem
 from automl.data.schema import Schema
 from automl.data.split import Fold, Split
-from automl.plugins import Registry
+from automl.registry import Registry
 from automl.task import Task
 
 TRAIN, HELD, STRANGE = 180, 80, 12

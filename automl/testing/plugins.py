@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from automl.compose import leave_out_broken
 from automl.errors import ConfigError, nearest
-from automl.plugins import Plugin, Registry, installed
+from automl.plugins import installed
+from automl.registry import Plugin, Registry
 from automl.testing.checks import Check
 from automl.testing.executors import executor_checks
 from automl.testing.families import family_checks

@@ -24,7 +24,8 @@ from automl.data.problem import Problem
 from automl.data.views import View
 from automl.execute.trial import extras
 from automl.family import FACTS, TABULAR, Family, FamilySpec, predict
-from automl.plugins import Registry, installed
+from automl.plugins import installed
+from automl.registry import Registry
 from automl.space import parse
 from automl.testing.checks import Broken, told
 from automl.testing.data import PLAIN, baseline, write_problem
