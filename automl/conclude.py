@@ -83,7 +83,7 @@ def conclude(
         save(run, planned, problem, ensemble.members, answer, dict.fromkeys(refitted, share))
         for trial in ensemble.members:
             if trial.number in refitted:
-                trial.models = 1 if share == 1 else 1 + len(serving_folds(planned.split))
+                trial.models = 1 if share == 1 else 1 + len(serving_folds(planned.split, joined=True))
     if said.refit == "replace" or said.members is not None or bounds.keys() - {"fit_seconds"}:
         _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
 

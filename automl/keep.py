@@ -179,7 +179,8 @@ def _save(
     members, views = [], set()
     for trial in chosen:
         family = planned.registry.families[trial.family]
-        share, folds = refitted.get(trial.number, 0.0), serving_folds(planned.split)
+        share = refitted.get(trial.number, 0.0)
+        folds = serving_folds(planned.split, joined=share > 0)
         models: dict[int | None, float] = {fold: (1 - share) / len(folds) for fold in folds if share < 1}
         if share:
             models[None] = share

@@ -8,15 +8,22 @@ from pathlib import Path
 
 from automl.clock import call_seconds
 from automl.data.problem import Problem
-from automl.data.split import Split
+from automl.data.split import Split, rounds
 from automl.family import Family
 from automl.plan import Plan
 from automl.run import Trial
 
 
-def serving_folds(split: Split) -> list[int]:
-    """The folds whose models predict: all of them, bagged; of a split over time the last one, which knows the most."""
-    return [len(split.folds) - 1] if split.kind == "time" else list(range(len(split.folds)))
+def serving_folds(split: Split, *, joined: bool = False) -> list[int]:
+    """The folds whose models predict, bagged: all of them; of a split over time the last one, which knows the most.
+
+    Where k-fold is repeated and a model of all rows has `joined` them, those of the first time through the rows: the
+    other times are there to judge by, and beside that model the mean of five is as good as that of fifteen.
+    """
+    if split.kind == "time":
+        return [len(split.folds) - 1]
+    once = joined and split.kind == "repeated"
+    return list(range(len(split.folds) // (rounds(split.folds) if once else 1)))
 
 
 def can_refit(family: Family) -> bool:

@@ -90,6 +90,16 @@ def test_of_three_folds_it_answers_alone(tmp_path):
     assert run.facts["refits"].startswith("a model of all rows takes the place of the fold models of ")
 
 
+def test_where_folds_are_repeated_it_joins_those_of_the_first_time(tmp_path):
+    """Of 318 rows of auto_mpg, each trial had sixteen models."""
+    said = ("families=[extra_trees]", "budget.trials=1", "family.extra_trees.params.n_estimators=20")
+    run = run_of(tmp_path / "run", waves(), *said, "split=repeated", "split.repeats=2")
+    assert len(run.trials[1].folds) == 10
+    weights = {member.name.rpartition("-")[2]: member.weight for member in load(run.folder).members}
+    assert weights == pytest.approx({"all": 0.75, **dict.fromkeys("01234", 0.05)})
+    assert run.trials[1].models == 6
+
+
 def test_the_command_line_tells_of_it(joined, capsys):
     run, _ = joined
     screen = Screen(compose([*SMALL, "run.progress=lines"]))

@@ -30,6 +30,12 @@ class Split:
     why: str
 
 
+def rounds(folds: Sequence[Fold]) -> int:
+    """How often a row validates that does so at all: on average, rounded down."""
+    valid = [fold.valid for fold in folds]
+    return sum(map(len, valid)) // len(np.unique(np.concatenate(valid)))
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows to be dealt into folds.

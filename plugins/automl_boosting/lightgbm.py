@@ -103,10 +103,11 @@ class LightGBM(Boosting):
         return booster.free_dataset()
 
     def _raw(self, X: np.ndarray, threads: int) -> np.ndarray:
-        rounds = max(1, _LEAVES // (self._settings()["num_leaves"] * self.model_.num_model_per_iteration()))
         # Fewer than were asked for, where nothing was left to learn; more than the best, until the model is saved.
-        kept = min(self.n_estimators_, self.model_.current_iteration())
-        if len(X) < _MANY or kept <= rounds:
+        kept = rounds = min(self.n_estimators_, self.model_.current_iteration())
+        if len(X) >= _MANY:
+            rounds = max(1, _LEAVES // (self._settings()["num_leaves"] * self.model_.num_model_per_iteration()))
+        if kept <= rounds:
             return np.asarray(self.model_.predict(X, num_iteration=kept, num_threads=threads))
         # A part of the trees at a time, which the cache holds: twice as fast as every row through all of them.
         raw = sum(
