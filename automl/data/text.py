@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ _BUCKETS = 2**18
 _KEPT = 20_000
 _SAMPLE = 20_000
 _SHORT = 64
+_FEW = 100  # rows, whose counts are remembered
 _READ = "\0{}"  # the column beside a text that holds its numbers
 _DAMPED = 1 + np.log(np.arange(1, 1001))
 _RIDGES = (1.0, 4.0, 16.0, 64.0)  # how strongly the coefficients of a forecast are held back
@@ -155,7 +156,7 @@ class Text:
         """Sparse float32 (n, b) of unit rows; missing text is an empty one."""
         if not (len(column) and len(self.buckets)):
             return np.empty((len(column), len(self.buckets)), np.float32)
-        return self._weigh(_counts(column.fill_null("").to_list(), self.characters))
+        return self._weigh(_counts([text or "" for text in column.to_list()], self.characters))
 
     def _weigh(self, counts: Any) -> Any:
         """Sparse float32 (n, b) of unit rows, from the counts (n, all buckets)."""
@@ -220,6 +221,16 @@ def _slopes(weighed: Any, wanted: np.ndarray, ridge: float) -> np.ndarray:
 
 def _counts(texts: Sequence[str], characters: bool) -> Any:
     """Sparse float64 (n, buckets): how often each hash is in each text."""
+    return _counts_of_few(tuple(texts), characters) if len(texts) <= _FEW else _hashed(texts, characters)
+
+
+@lru_cache(maxsize=4)
+def _counts_of_few(texts: tuple[str, ...], characters: bool) -> Any:
+    """A predictor's views, of which each fold has one, read the same rows one after the other."""
+    return _hashed(texts, characters)
+
+
+def _hashed(texts: Sequence[str], characters: bool) -> Any:
     hasher, words, pieces = _hashing()
     if characters:
         return hasher.transform(words(text) + pieces(text) for text in texts)
