@@ -8,7 +8,7 @@ from pathlib import Path
 
 from automl.clock import call_seconds
 from automl.data.problem import Problem
-from automl.data.split import Split, rounds
+from automl.data.split import Split, repeats
 from automl.family import Family
 from automl.plan import Plan
 from automl.run import Trial
@@ -23,7 +23,7 @@ def serving_folds(split: Split, *, joined: bool = False) -> list[int]:
     if split.kind == "time":
         return [len(split.folds) - 1]
     once = joined and split.kind == "repeated"
-    return list(range(len(split.folds) // (rounds(split.folds) if once else 1)))
+    return list(range(len(split.folds) // (repeats(split.folds) if once else 1)))
 
 
 def can_refit(family: Family) -> bool:

@@ -16,7 +16,7 @@ import polars as pl
 
 from automl.data.arrays import ArrayView
 from automl.data.schema import Schema
-from automl.data.split import Fold, Split, rounds
+from automl.data.split import Fold, Split, repeats
 from automl.data.text import Text, read
 from automl.data.views import Training, View, fit_view, load_view
 from automl.metrics import Metric, resolve
@@ -131,7 +131,7 @@ class Problem:
     @cached_property
     def repeats(self) -> int:
         """How many models' mean an out-of-fold prediction is."""
-        return rounds([self.fold(i) for i in range(self.folds)])
+        return repeats([self.fold(i) for i in range(self.folds)])
 
     def validated(self, values: np.ndarray | None) -> Any:
         """The part of a per-row array (n, ...) that `predictions` is about; None stays None."""

@@ -30,7 +30,7 @@ class Split:
     why: str
 
 
-def rounds(folds: Sequence[Fold]) -> int:
+def repeats(folds: Sequence[Fold]) -> int:
     """How often a row validates that does so at all: on average, rounded down."""
     valid = [fold.valid for fold in folds]
     return sum(map(len, valid)) // len(np.unique(np.concatenate(valid)))
