@@ -133,10 +133,11 @@ def select_steadily(
             mean: np.ndarray = weights / done
             if time.monotonic() > late:
                 return mean
-            rows = _sample(y, labels, rng)
-            seen, told, there = [each[rows] for each in predictions], y[rows], None if weight is None else weight[rows]
-            even = _evened(mean, seen, told, metric, there, kinds, seed) if len(set(kinds)) > 1 else mean
-            return trimmed(even, seen, told, metric, there)
+            some = _sample(y, labels, rng)
+            seen, known = [prediction[some] for prediction in predictions], y[some]
+            there = None if weight is None else weight[some]
+            even = _evened(mean, seen, known, metric, there, kinds, seed) if len(set(kinds)) > 1 else mean
+            return trimmed(even, seen, known, metric, there)
     return select(predictions, y, metric, weight, rounds=rounds, **said)
 
 
