@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from automl.run import Run, Trial
 from automl.search.budget import Budget
 from automl.search.calibrate import calibrate
 from automl.search.stack import stack
-from automl.serving import row_seconds, serving_folds
+from automl.serving import models_of, row_seconds
 
 _GROWTH = 0.015  # the least gain by more rows for which refits are made
 _SHARE = 3.0  # what a model of all rows has of its member's answer, as a multiple of the share of rows it has more
@@ -78,14 +78,16 @@ def conclude(
             run.status = run.why = "interrupted"
     if refitted or failed:
         run.log("refitted", trials=sorted(refitted), failed=failed, seconds=budget.spent)
+    share = 1.0 if said.refit == "replace" else _share(problem)
+    shares = dict.fromkeys(refitted, share)
     if refitted:
-        share = 1.0 if said.refit == "replace" else _share(problem)
-        save(run, planned, problem, ensemble.members, answer, dict.fromkeys(refitted, share))
-        for trial in ensemble.members:
-            if trial.number in refitted:
-                trial.models = 1 if share == 1 else 1 + len(serving_folds(planned.split, joined=True))
+        save(run, planned, problem, ensemble.members, answer, shares)
+    for trial in ensemble.members:
+        trial.models = len(models_of(planned.split, shares.get(trial.number, 0.0)))
+        if trial.models == 1:
+            trial.row_seconds = refitted.get(trial.number, trial.row_seconds)
     if said.refit == "replace" or said.members is not None or bounds.keys() - {"fit_seconds"}:
-        _tell_cost(run, planned, problem, trials, ensemble, refitted, seconds)
+        _tell_cost(run, planned, problem, trials, ensemble, shares, seconds)
 
 
 def _joining(
@@ -156,23 +158,23 @@ def _tell_cost(
     problem: Problem,
     trials: Sequence[Trial],
     ensemble: Ensemble,
-    refitted: dict[int, float],
+    shares: Mapping[int, float],
     seconds: float,
 ) -> None:
-    """What was given up for speed, and what it brought."""
+    """What was given up for speed, and what it brought; `shares` of the models of all rows as in `save`."""
     metric, members = planned.metric, ensemble.members
     y, weight = problem.validated(problem.y), problem.validated(problem.weight)
     full = weigh(planned, problem, trials, deadline=time.monotonic() + seconds, limited=False, steadily=True)
-    costs, besides = row_seconds(planned, problem, members, refitted)
+    costs, besides = row_seconds(planned, problem, members)
     besides = besides if ensemble.besides is None else ensemble.besides  # the limit was kept by this measurement
-    total = besides + sum(refitted.get(trial.number, cost) for trial, cost in zip(members, costs, strict=True))
     files = (file for file in (run.folder / "model" / "members").rglob("*") if file.is_file())
-    spent = {"latency_ms": 1000 * total, "size_mb": sum(file.stat().st_size for file in files) / 1e6}
+    spent = {"latency_ms": 1000 * (besides + sum(costs)), "size_mb": sum(file.stat().st_size for file in files) / 1e6}
     bounds = {name: bound for name, bound in planned.config.bounds.items() if name in spent}
     over = broken(spent, bounds)
     many = f"{len(members)} member{'s' * (len(members) > 1)}"
-    if refitted:
-        many += " refitted on all rows" if len(refitted) == len(members) else f", {len(refitted)} refitted on all rows"
+    if shares:
+        does = "refitted on all rows" if max(shares.values()) == 1 else "joined by a model of all rows"
+        many += f" {does}" if len(shares) == len(members) else f", {len(shares)} {does}"
     run.notes.append(
         f"predictor: {many}; out-of-fold {metric.name} {metric.score(y, ensemble.blended, weight):.5g} against "
         f"{metric.score(y, full.blended, weight):.5g} of the full ensemble; about {spent['latency_ms']:.2g} ms a row, "

@@ -21,7 +21,7 @@ from automl.metrics import Metric, interval
 from automl.plan import Plan
 from automl.run import Run, Trial, versions
 from automl.search.ensemble import blend, select, select_steadily
-from automl.serving import row_seconds, serving_folds
+from automl.serving import models_of, row_seconds
 
 _MOST = 50  # trials among which an ensemble is chosen
 
@@ -179,12 +179,7 @@ def _save(
     members, views = [], set()
     for trial in chosen:
         family = planned.registry.families[trial.family]
-        share = refitted.get(trial.number, 0.0)
-        folds = serving_folds(planned.split, joined=share > 0)
-        models: dict[int | None, float] = {fold: (1 - share) / len(folds) for fold in folds if share < 1}
-        if share:
-            models[None] = share
-        for fold, part in models.items():
+        for fold, part in models_of(planned.split, refitted.get(trial.number, 0.0)).items():
             name = f"{trial.name}-{'all' if fold is None else fold}"
             view = problem.view_folder(family.view_of(trial.params), fold, trial.rows)
             _linked(problem.trial_folder(trial.number, fold) / "model", draft / "members" / name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,18 @@ def serving_folds(split: Split, *, joined: bool = False) -> list[int]:
     return list(range(len(split.folds) // (repeats(split.folds) if once else 1)))
 
 
+def models_of(split: Split, share: float) -> dict[int | None, float]:
+    """The folds whose models answer for a trial, None for that of all rows, each with its part of the answer.
+
+    Parameters
+    ----------
+    share : the part of the model of all rows; 0 where there is none, and with 1 no other answers.
+    """
+    folds = serving_folds(split, joined=share > 0)
+    answering: dict[int | None, float] = {fold: (1 - share) / len(folds) for fold in folds if share < 1}
+    return answering | ({None: share} if share else {})
+
+
 def can_refit(family: Family) -> bool:
     """Whether it can learn from all rows: it needs none for validation, or can say how to do without."""
     return "validation" not in family.can or "refit" in family.can
@@ -37,27 +49,15 @@ def models(planned: Plan, family: str) -> int:
     return 1 if refits else len(serving_folds(planned.split))
 
 
-def row_seconds(
-    planned: Plan, problem: Problem, trials: Sequence[Trial], refitted: Container[int] | None = None
-) -> tuple[list[float], float]:
-    """What each trial takes for a row as a member, and what a row takes besides: types and views.
-
-    `refitted` are the numbers of those that answer by one model; None for those that are going to be, by the config.
-    """
-    folds = len(serving_folds(planned.split))
-    families = [planned.registry.families[trial.family] for trial in trials]
-    many = [
-        models(planned, trial.family) if refitted is None else 1 if trial.number in refitted else folds
-        for trial in trials
-    ]
-    costs = [n * (trial.row_seconds or 0.0) for n, trial in zip(many, trials, strict=True)]
+def row_seconds(planned: Plan, problem: Problem, trials: Sequence[Trial]) -> tuple[list[float], float]:
+    """What each trial takes for a row as a member, by all of its models, and what a row takes besides: types, views."""
     row = problem.table[:1]
     besides = call_seconds(partial(problem.schema.apply, row))
-    eaten: dict[tuple[str, Path], int] = {}  # views of the first fold -> the folds that have one like it
-    for trial, family, n in zip(trials, families, many, strict=True):
-        eats = family.view_of(trial.params)
+    eaten: dict[tuple[str, Path], int] = {}  # views of the first fold -> the models that have one like it
+    for trial in trials:
+        eats = planned.registry.families[trial.family].view_of(trial.params)
         view = eats, problem.view_folder(eats, 0, trial.rows)
-        eaten[view] = max(n, eaten.get(view, 0))
+        eaten[view] = max(trial.models, eaten.get(view, 0))
     for view, n in eaten.items():
         besides += n * call_seconds(partial(problem.load_view(*view).transform, row))
-    return costs, besides
+    return [trial.models * (trial.row_seconds or 0.0) for trial in trials], besides

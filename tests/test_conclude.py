@@ -164,6 +164,8 @@ def test_what_cannot_be_refitted_in_time_answers_by_its_folds(tmp_path, monkeypa
     run = run_of(tmp_path / "run", curve(), "target=y", "families=[ridge]", "budget.trials=1", "predictor=fast")
     assert {member.name for member in load(run.folder).members} == {"ridge-1-0", "ridge-1-1", "ridge-1-2"}
     assert "ridge-1 was not refitted: its fold models answer (the time was spent)" in run.notes
+    assert run.trials[1].models == 3, "and their cost is told"
+    assert run.notes[-1].startswith("predictor: 1 member; out-of-fold rmse ")
 
 
 def test_a_family_that_needs_validation_rows_is_not_refitted(tmp_path, fast):
@@ -259,8 +261,9 @@ def test_a_fold_costs_a_model_and_a_refit_costs_one(tmp_path, fast):
     planned, problem = problem_of(tmp_path / "work", curve(), "target=y", "families=[lightgbm,ridge]", "predictor=fast")
     for trial in trials:
         problem.view(planned.registry.families[trial.family].eats, 0)
+    assert {trial.models for trial in trials} == {1}
     single, besides = row_seconds(planned, problem, trials)
-    folds, more = row_seconds(planned, problem, trials, ())
+    folds, more = row_seconds(planned, problem, [dataclasses.replace(trial, models=3) for trial in trials])
     assert folds == pytest.approx([3 * cost for cost in single])
     assert besides > 0
     assert more > 0

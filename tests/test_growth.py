@@ -17,6 +17,7 @@ from automl.plan import plan
 from automl.refit import joiners, refit_seconds
 from automl.run import Run, Trial
 from automl.screen import Screen
+from automl.serving import row_seconds
 
 SMALL = ["executor=inprocess", "run.progress=quiet", "split=kfold", "split.folds=5", "search.prune=0", "seed=1"]
 SMALL += ["target=y", "family.lightgbm.params.n_estimators=60"]
@@ -98,6 +99,20 @@ def test_where_folds_are_repeated_it_joins_those_of_the_first_time(tmp_path):
     weights = {member.name.rpartition("-")[2]: member.weight for member in load(run.folder).members}
     assert weights == pytest.approx({"all": 0.75, **dict.fromkeys("01234", 0.05)})
     assert run.trials[1].models == 6
+
+
+def test_the_cost_of_few_members_is_that_of_all_their_models(joined, tmp_path, monkeypatch):
+    """A bag with a model of all rows beside it was told as that model alone."""
+    told = []
+    monkeypatch.setattr("automl.conclude.row_seconds", lambda *given: told.append(row_seconds(*given)) or told[-1])
+    _, said = joined
+    run = run_of(tmp_path / "run", waves(), *said, "predictor.members=1")
+    (trial,) = (trial for trial in run.trials if trial.weight > 0)
+    assert len(load(run.folder).members) == trial.models == 6
+    (((cost,), besides),) = told
+    assert cost == 6 * trial.row_seconds
+    assert run.notes[-1].startswith("predictor: 1 member joined by a model of all rows; ")
+    assert f"; about {1000 * (cost + besides):.2g} ms a row, " in run.notes[-1]
 
 
 def test_the_command_line_tells_of_it(joined, capsys):
