@@ -53,10 +53,13 @@ def proven(
 def significant(
     metric: Metric, y: np.ndarray, before: np.ndarray, after: np.ndarray, weight: np.ndarray | None, seed: int
 ) -> bool:
-    """Whether predictions are better than others by more than two standard errors of the difference.
+    """Whether predictions are better than others by more than two standard errors of the difference, and by a row.
 
-    That is the delete-a-block jackknife of 20 blocks (Shao and Tu 1995, "The jackknife and bootstrap"): each looks at
-    nearly all rows, so it tells more than parts do where only few rows decide.
+    The error is that of the delete-a-block jackknife of 20 blocks (Shao and Tu 1995, "The jackknife and bootstrap"):
+    each looks at nearly all rows, so it tells more than parts do where only few rows decide. It knows nothing of what
+    none of the rows shows: two predictions that are right everywhere differ by how sure they are, with hardly an error.
+    So the gain has to be above what one of the n rows adds to the loss if nothing is known of it but how frequent the
+    classes are, or the mean: finer than that n rows cannot tell.
     """
     block = deal(y if metric.takes != "value" else np.zeros(len(y), np.int64), seed, _BLOCKS)
 
@@ -67,7 +70,15 @@ def significant(
     gains = np.array([gain(block != i) for i in range(_BLOCKS)])
     gains = gains[np.isfinite(gains)]
     error = math.sqrt((len(gains) - 1) * float(np.var(gains))) if len(gains) > 1 else math.inf
-    return gain(slice(None)) > max(_ERRORS * error, 1e-12)
+    return gain(slice(None)) > max(_ERRORS * error, _row(metric, y, before.shape, weight), 1e-12)
+
+
+def _row(metric: Metric, y: np.ndarray, shape: tuple[int, ...], weight: np.ndarray | None) -> float:
+    """An n-th of the loss of predictions that are the same for all of n rows; 0 where that is not defined."""
+    same = np.bincount(y, minlength=shape[1]) / len(y) if len(shape) > 1 else np.mean(y)
+    perfect = 0.0 if metric.best is None else metric.loss(metric.best)
+    loss = loss_of(metric, y, np.broadcast_to(same, shape), weight) - perfect
+    return loss / len(y) if math.isfinite(loss) else 0.0
 
 
 def loss_of(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:

@@ -12,7 +12,7 @@ from automl.metrics import Metric, automl_metrics
 from automl.search.ensemble import blend, select, select_steadily, trimmed
 
 METRICS = {metric.name: metric for metric in automl_metrics()}
-RMSE = METRICS["rmse"]
+RMSE, LOG_LOSS = METRICS["rmse"], METRICS["log_loss"]
 
 
 def noisy(y, scale, seed):
@@ -203,9 +203,9 @@ def test_a_class_of_one_row_does_not_hinder_it():
     rng = np.random.default_rng(0)
     y = np.array([0, 1] * 20 + [2])
     members = [rng.dirichlet(np.ones(3), len(y)) for _ in range(4)]
-    weights = select_steadily(members, y, METRICS["log_loss"])
+    weights = select_steadily(members, y, LOG_LOSS)
     assert weights.sum() == pytest.approx(1)
-    late = select_steadily(members, y, METRICS["log_loss"], deadline=time.monotonic() - 1)
+    late = select_steadily(members, y, LOG_LOSS, deadline=time.monotonic() - 1)
     assert late.sum() == pytest.approx(1)
 
 
@@ -252,7 +252,7 @@ def test_a_small_member_that_makes_a_difference_stays():
         for p in (np.where(sure, 1 - 1e-9, 1e-9), np.full(400, 0.5), np.where(sure, 1 - 1e-6, 1e-6))
     ]
     weights = np.array([0.975, 0.01, 0.015])
-    kept = trimmed(weights, members, y, METRICS["log_loss"], None)
+    kept = trimmed(weights, members, y, LOG_LOSS, None)
     assert kept == pytest.approx(np.array([0.975, 0.01, 0]) / 0.985)
     assert trimmed(weights, members, y, METRICS["accuracy"], None).tolist() == [1, 0, 0]
 
@@ -275,6 +275,16 @@ def test_a_kind_far_behind_is_told_from_the_others_by_few_rows_too():
     assert kept >= 5, "by five parts it was 2"
 
 
+def test_where_all_are_right_the_one_that_is_surest_does_not_answer_alone():
+    """Of leaf_flavia no row was wrong out of fold; one that was not seen then cost more than all others."""
+    y = np.arange(100) % 2
+    sure = [np.where(np.eye(2)[y] == 1, 1 - e, e) for e in (1e-10, 1e-3, 1e-3)]
+    even = select_steadily(sure, y, LOG_LOSS, kinds=["a", "b", "c"])
+    np.testing.assert_allclose(even, [0.5, 0.25, 0.25])
+    slack = [sure[0], *(0.5 + 0.5 * (each - 0.5) for each in sure[1:])]
+    np.testing.assert_array_equal(select_steadily(slack, y, LOG_LOSS, kinds=["a", "b", "c"]), [1, 0, 0])
+
+
 def test_members_of_one_kind_are_not_evened():
     members, _, y = searched(60, n=0)
     plain, even = (select_steadily(members, y, RMSE, kinds=said) for said in ((), ["a"] * len(members)))
@@ -291,7 +301,7 @@ def test_rows_for_which_a_scorer_raises_say_nothing(first):
     def score(y, prediction, weight):
         if len(np.unique(y)) < 3:
             raise ValueError("a class is absent")
-        return METRICS["log_loss"].score(y, prediction, weight)
+        return LOG_LOSS.score(y, prediction, weight)
 
     strict = Metric("strict", score, maximize=False, takes="proba", tasks=frozenset({"multiclass"}))
     assert select_steadily(members, y, strict, kinds=list("abcd")).sum() == pytest.approx(1)
