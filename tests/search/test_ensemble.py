@@ -276,7 +276,7 @@ def test_a_kind_far_behind_is_told_from_the_others_by_few_rows_too():
 
 
 def test_where_all_are_right_the_one_that_is_surest_does_not_answer_alone():
-    """Of leaf_flavia no row was wrong out of fold; one that was not seen then cost more than all others."""
+    """Of 75 rows of iris an MLP had all right and answered alone: on the others its log loss was 0.54, and not 0.22."""
     y = np.arange(100) % 2
     sure = [np.where(np.eye(2)[y] == 1, 1 - e, e) for e in (1e-10, 1e-3, 1e-3)]
     even = select_steadily(sure, y, LOG_LOSS, kinds=["a", "b", "c"])
