@@ -305,8 +305,10 @@ def _series(y: Any, config: Config) -> pl.Series:
     if values.dtype.kind == "c":
         raise DataError("Complex data not supported: y holds complex numbers")
     if values.dtype.kind == "f":
-        if np.isinf(values).any():
-            raise DataError("Input y contains infinity or a value too large")
+        if len(infinite := np.flatnonzero(np.isinf(values))):
+            where = f"{values[infinite[0]]} in row {infinite[0]}, counted from 0"
+            where += f", and {len(infinite) - 1} more" * (len(infinite) > 1)
+            raise DataError(f"Input y contains infinity or a value too large ({where}): clip or leave out such rows")
         if np.isnan(values).all():
             raise DataError("Input y contains NaN and nothing else")
     if config.task in ("binary", "multiclass", "classification") and values.dtype.kind in "fiub":

@@ -242,9 +242,10 @@ def test_missing_values_of_a_quantity_are_left_out_and_counted():
     np.testing.assert_array_equal(model.predict(data), quick(AutoMLRegressor).fit(data[known], y[known]).predict(data))
     assert not hasattr(model, "predict_proba")
     assert not hasattr(model, "classes_")
-    for bad in (np.where(known, y, np.inf), np.full(100, np.nan)):
-        with pytest.raises(DataError, match=r"infinity|NaN"):
-            quick(AutoMLRegressor).fit(data, bad)
+    with pytest.raises(DataError, match=r"infinity or a value too large \(inf in row 0, counted from 0, and 24 more\)"):
+        quick(AutoMLRegressor).fit(data, np.where(known, y, np.inf))
+    with pytest.raises(DataError, match="NaN and nothing else"):
+        quick(AutoMLRegressor).fit(data, np.full(100, np.nan))
 
 
 def test_positive_label_comes_last():
