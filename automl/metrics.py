@@ -71,6 +71,11 @@ class Metric:
         weight = np.asarray(weight, dtype=np.float64)
         return float(self.function(y, given, weight)) if weight.any() else math.nan
 
+    @property
+    def least(self) -> float:
+        """The loss of a perfect prediction; 0 where it is not known."""
+        return 0.0 if self.best is None else self.loss(self.best)
+
     def loss(self, score: float) -> float:
         """A score turned so that lower is better."""
         return -score if self.maximize else score

@@ -174,9 +174,8 @@ def trimmed(
     Each row pays as much for such a member as for the others. Some matter: where a loss is a logarithm, a little of a
     model that is never quite sure is what saves those that are, when they err.
     """
-    perfect = 0.0 if metric.best is None else metric.loss(metric.best)
     whole = loss_of(metric, y, blend(predictions, weights), weight)
-    most = whole + _SPARED * abs(whole - perfect)
+    most = whole + _SPARED * abs(whole - metric.least)
     for i in np.argsort(weights, kind="stable"):
         if 0 < weights[i] < _SPECK:
             rest = np.where(np.arange(len(weights)) == i, 0, weights)

@@ -76,8 +76,7 @@ def significant(
 def _row(metric: Metric, y: np.ndarray, shape: tuple[int, ...], weight: np.ndarray | None) -> float:
     """An n-th of the loss of predictions that are the same for all of n rows; 0 where that is not defined."""
     same = np.bincount(y, minlength=shape[1]) / len(y) if len(shape) > 1 else np.mean(y)
-    perfect = 0.0 if metric.best is None else metric.loss(metric.best)
-    loss = loss_of(metric, y, np.broadcast_to(same, shape), weight) - perfect
+    loss = loss_of(metric, y, np.broadcast_to(same, shape), weight) - metric.least
     return loss / len(y) if math.isfinite(loss) else 0.0
 
 
