@@ -40,7 +40,7 @@ def conclude(
     """
     deadline = time.monotonic() + seconds
     ensemble = weigh(planned, problem, trials, deadline=deadline, steadily=True)
-    answer, predictions = Answer(), ensemble.blended
+    answer, predictions = Answer(), ensemble.predictions
     if planned.task.classes:
         y, weight = problem.validated(problem.y), problem.validated(problem.weight)
         how: dict[str, Any] = {"seed": planned.config.seed, "deadline": deadline + seconds / 2}
@@ -130,7 +130,7 @@ def _share(problem: Problem) -> float:
 
 def _tell_answer(run: Run, planned: Plan, problem: Problem, ensemble: Ensemble, answer: Answer) -> None:
     metric, what = planned.metric, ""
-    plain = metric.score(problem.validated(problem.y), ensemble.blended, problem.validated(problem.weight))
+    plain = metric.score(problem.validated(problem.y), ensemble.predictions, problem.validated(problem.weight))
     if answer.weights and len(answer.weights) == 2:
         what = f"a row is {planned.task.classes[1]} from a probability of {answer.weights[0]:.3g} on"
     elif answer.weights:
@@ -176,7 +176,7 @@ def _tell_cost(
         does = "refitted on all rows" if max(shares.values()) == 1 else "joined by a model of all rows"
         many += f" {does}" if len(shares) == len(members) else f", {len(shares)} {does}"
     run.notes.append(
-        f"predictor: {many}; out-of-fold {metric.name} {metric.score(y, ensemble.blended, weight):.5g} against "
-        f"{metric.score(y, full.blended, weight):.5g} of the full ensemble; about {spent['latency_ms']:.2g} ms a row, "
+        f"predictor: {many}; out-of-fold {metric.name} {metric.score(y, ensemble.predictions, weight):.5g} against "
+        f"{metric.score(y, full.predictions, weight):.5g} of the full ensemble; about {spent['latency_ms']:.2g} ms a row, "
         f"{spent['size_mb']:.2g} MB" + (f"; {over}" if over else "")
     )

@@ -20,7 +20,7 @@ from automl.data.problem import Problem
 from automl.metrics import Metric, interval
 from automl.plan import Plan
 from automl.run import Run, Trial, versions
-from automl.search.ensemble import blend, select, select_steadily
+from automl.search.ensemble import Choice, blend, select, select_steadily
 from automl.serving import models_of, row_seconds
 
 _MOST = 50  # trials among which an ensemble is chosen
@@ -41,7 +41,7 @@ def keep(run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], *, 
     StorageError : no room.
     """
     ensemble = weigh(planned, problem, trials, deadline=deadline)
-    rate(run, planned, problem, ensemble.blended)
+    rate(run, planned, problem, ensemble.predictions)
     save(run, planned, problem, ensemble.members, Answer())
     assert run.score is not None
     return planned.metric.loss(run.score)
@@ -49,13 +49,14 @@ def keep(run: Run, planned: Plan, problem: Problem, trials: Sequence[Trial], *, 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The trials that were chosen, which know their weights, and the blend of their out-of-fold predictions.
+    """The trials that were chosen, which know their weights, and what they together predict out of fold.
 
+    That is their blend or, where they were chosen steadily, `Choice.unseen`.
     `besides` is what a row takes besides the models, in seconds, where there is a limit on that.
     """
 
     members: list[Trial]
-    blended: np.ndarray
+    predictions: np.ndarray
     besides: float | None = None
 
 
@@ -101,16 +102,19 @@ def weigh(
     rounds, seed = config.search.ensemble, config.seed
     how: dict[str, Any] = {"rounds": rounds, "seed": seed, "deadline": deadline}
     kinds = [trial.family for trial in chosen]
-    shares = select_steadily(predictions, y, planned.metric, weight, kinds=kinds, **how) if steadily else None
-    if shares is None or not _keeps(shares > 0, **limits):
+    if steadily:
+        choice = select_steadily(predictions, y, planned.metric, weight, kinds=kinds, **how, **limits)
+    else:
         shares = select(predictions, y, planned.metric, weight, **how, **limits)
+        choice = Choice(shares, blend(predictions, shares))
+    shares = choice.weights
     members = [trial for trial, share in zip(chosen, shares, strict=True) if share > 0]
     if limited:
         for trial in trials:
             trial.weight = 0.0
         for trial, share in zip(chosen, shares, strict=True):
             trial.weight = float(share)
-    return Ensemble(members, blend(predictions, shares), besides)
+    return Ensemble(members, choice.unseen, besides)
 
 
 def _shortlist(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
@@ -127,14 +131,6 @@ def _shortlist(trials: Sequence[Trial], metric: Metric) -> list[Trial]:
         in_turn.append((places[trial.family], place))
     taken = [rest[place] for _, place in sorted(in_turn)[: _MOST - len(best)]]
     return sorted([*best, *taken], key=lambda trial: trial.number)
-
-
-def _keeps(
-    taken: np.ndarray, most: int | None = None, costs: np.ndarray | None = None, limits: np.ndarray | None = None
-) -> bool:
-    """Whether members, by a flag for each trial, keep the limits of `select` together."""
-    few = most is None or int(taken.sum()) <= most
-    return few and (costs is None or bool((costs[taken].sum(axis=0) <= limits).all()))
 
 
 def rate(run: Run, planned: Plan, problem: Problem, predictions: np.ndarray) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,18 @@ def select(
     return weights
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Weights (m,), which sum to 1, and what they may be expected to predict.
+
+    `unseen`, as the predictions, is the blend of each row by choices that did not look at that row: so its score is not
+    that of numbers tuned on the same rows.
+    """
+
+    weights: np.ndarray
+    unseen: np.ndarray
+
+
 def select_steadily(
     predictions: Sequence[np.ndarray],
     y: np.ndarray,
@@ -94,7 +107,10 @@ def select_steadily(
     rounds: int = 40,
     seed: int = 0,
     deadline: float | None = None,
-) -> np.ndarray:
+    most: int | None = None,
+    costs: np.ndarray | None = None,
+    limits: np.ndarray | None = None,
+) -> Choice:
     """As `select`, but the mean of eight choices, each on another random half of the rows, and then evened.
 
     Where few rows decide, one choice takes what had luck with them, and not what is only nearly as good: the mean takes
@@ -103,67 +119,112 @@ def select_steadily(
     so the best member of each of the three best kinds counts as much as all that was chosen, unless this is better by
     more than chance. (On 18 halves of 13 open tables it lost 3% less on the other half; less on 13.) At last, small
     members that make no difference go, see `trimmed`: half of all, and over the same halves they took nothing off the
-    loss. Where many rows decide, or one member is asked for, it is `select` itself.
+    loss. Where many rows decide, where one member is asked for, and where the mean breaks the limits, it is `select`
+    itself.
+
+    Four of the halves are what the other four leave, so that each row has four choices that did not look at it: what
+    they predict tells how good the mean of all eight is. Where many rows decide, luck is of no account, and what was
+    chosen tells that itself.
 
     Parameters
     ----------
     kinds : of each member, such as its family; without them, or with one alone, nothing is evened.
+    most, costs, limits : as of `select`.
     """
     labels = metric.takes != "value"
-    scarcest = np.unique(y, return_counts=True)[1].min() if labels else len(y)
+    strata = np.asarray(y) if labels else np.zeros(len(y), np.int64)
     late = math.inf if deadline is None else deadline
     said: dict[str, Any] = {"seed": seed, "deadline": deadline}
-    if rounds > 1 and len(predictions) > 1 and scarcest < _PLENTY:
-        rng, strata = np.random.default_rng(seed), np.asarray(y) if labels else np.zeros(len(y), np.int64)
-        weights, done = np.zeros(len(predictions)), 0
-        for _ in range(_CHOICES):
+    bounds: dict[str, Any] = {"most": most, "costs": costs, "limits": limits}
+    few = len(predictions) > 1 and np.unique(strata, return_counts=True)[1].min() < _PLENTY
+
+    def part(rows: np.ndarray | slice) -> tuple[list[np.ndarray], np.ndarray, np.ndarray | None]:
+        return [prediction[rows] for prediction in predictions], y[rows], None if weight is None else weight[rows]
+
+    def on_halves(**how: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The rows that a choice did not look at, its weights, and `_firsts`."""
+        for looked, other in _halves(strata, seed):
             if time.monotonic() > late:
-                break
-            half = np.empty(len(y), np.int64)
-            half[np.lexsort((rng.random(len(y)), strata))] = np.arange(len(y)) % 2
-            rows = np.flatnonzero(half == 0)
-            told = [prediction[rows] for prediction in predictions]
-            there = None if weight is None else weight[rows]
+                return
+            seen, known, there = part(looked)
             try:
-                weights += select(told, y[rows], metric, there, rounds=min(rounds, _SHORTER), **said)
+                chosen = select(seen, known, metric, there, **said, **how)
             except NoModelError:  # a class that has no row in this half
                 continue
-            done += 1
-        if done:
-            mean: np.ndarray = weights / done
-            if time.monotonic() > late:
-                return mean
-            some = _sample(y, labels, rng)
-            seen, known = [prediction[some] for prediction in predictions], y[some]
-            there = None if weight is None else weight[some]
-            even = _evened(mean, seen, known, metric, there, kinds, seed) if len(set(kinds)) > 1 else mean
-            return trimmed(even, seen, known, metric, there)
-    return select(predictions, y, metric, weight, rounds=rounds, **said)
+            yield other, chosen, _firsts(seen, known, metric, there, kinds)
+
+    if few and rounds > 1 and (halves := list(on_halves(rounds=min(rounds, _SHORTER)))):
+        weights, evened = np.mean([chosen for _, chosen, _ in halves], axis=0), False
+        if time.monotonic() <= late:
+            seen, known, there = part(_sample(y, labels, np.random.default_rng(seed)))
+            even = _evened(weights, _firsts(seen, known, metric, there, kinds))
+            # What was chosen looked at the very rows that it is judged by here: it has to be significantly better.
+            evened = not significant(metric, known, blend(seen, even), blend(seen, weights), there, seed)
+            weights = trimmed(even if evened else weights, seen, known, metric, there)
+        if _keeps(weights > 0, **bounds):
+            others = [(other, _evened(chosen, firsts) if evened else chosen) for other, chosen, firsts in halves]
+            return Choice(weights, _unseen(predictions, weights, others))
+    weights = select(predictions, y, metric, weight, rounds=rounds, **said, **bounds)
+    others = [(other, chosen) for other, chosen, _ in on_halves(rounds=rounds, **bounds)] if few else []
+    return Choice(weights, _unseen(predictions, weights, others))
 
 
-def _evened(
-    weights: np.ndarray,
+def _halves(strata: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of a random half, and those of the other; and then the other way round."""
+    rng = np.random.default_rng(seed)
+    for _ in range(_CHOICES // 2):
+        half = np.empty(len(strata), np.int64)
+        half[np.lexsort((rng.random(len(strata)), strata))] = np.arange(len(strata)) % 2
+        one, other = np.flatnonzero(half == 0), np.flatnonzero(half == 1)
+        yield one, other
+        yield other, one
+
+
+def _firsts(
     predictions: Sequence[np.ndarray],
     y: np.ndarray,
     metric: Metric,
     weight: np.ndarray | None,
     kinds: Sequence[str],
-    seed: int,
 ) -> np.ndarray:
-    """The mean of what was chosen and the best of each of the best kinds; what was chosen, if that is better.
-
-    The choice looked at the very rows that it is judged by here, so it has to be better by what is significant.
-    """
-    alone = [loss_of(metric, y, each, weight) for each in predictions]
+    """1 (m,) for the best member of each of the three best kinds; 0 for all others, and if they are of one kind."""
     firsts: dict[str, int] = {}
-    for i in np.argsort(alone, kind="stable"):
-        if math.isfinite(alone[i]):
-            firsts.setdefault(kinds[i], int(i))
-    best = list(firsts.values())[:_KINDS]
-    even = weights / (1 + len(best))
-    even[best] += 1 / (1 + len(best))
-    evened, chosen = blend(predictions, even), blend(predictions, weights)
-    return weights if significant(metric, y, evened, chosen, weight, seed) else even
+    if len(set(kinds)) > 1:
+        alone = [loss_of(metric, y, each, weight) for each in predictions]
+        for i in np.argsort(alone, kind="stable"):
+            if math.isfinite(alone[i]):
+                firsts.setdefault(kinds[i], int(i))
+    found = np.zeros(len(predictions))
+    found[list(firsts.values())[:_KINDS]] = 1
+    return found
+
+
+def _evened(chosen: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+    """The mean of the weights that were chosen and of each of the first alone."""
+    even: np.ndarray = (chosen + firsts) / (1 + firsts.sum())
+    return even
+
+
+def _unseen(
+    predictions: Sequence[np.ndarray], weights: np.ndarray, others: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """The mean of what choices predict for the rows that they did not look at; by `weights` where there are none."""
+    total = np.zeros(predictions[0].shape)
+    count = np.zeros(len(total))
+    for rows, chosen in others:
+        total[rows] += blend([prediction[rows] for prediction in predictions], chosen)
+        count[rows] += 1
+    found = blend(predictions, weights)
+    found[count > 0] = (total.T / np.maximum(count, 1)).T[count > 0]
+    return found
+
+
+def _keeps(
+    taken: np.ndarray, most: int | None = None, costs: np.ndarray | None = None, limits: np.ndarray | None = None
+) -> bool:
+    """Whether members, by a flag for each, keep the limits of `select` together."""
+    few = most is None or int(taken.sum()) <= most
+    return few and (costs is None or bool((costs[taken].sum(axis=0) <= limits).all()))
 
 
 def trimmed(

@@ -22,7 +22,7 @@ HEAVY = frozenset(
         *("ray", "dask", "distributed", "duckdb", "sqlalchemy", "mlflow", "matplotlib"),
     }
 )
-"""Libraries that the import of a plugin must not bring along."""
+"""Libraries that the import of a plugin must not bring along, besides those that its family requires."""
 
 WARM, REPEATS = 3, 6
 """Fits before memory is measured, and fits between the two measurements."""
@@ -147,7 +147,8 @@ def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
         before_it = _threads()
         importlib.import_module(name)
         busy += [name] if _threads() > before_it else []
-    return {"seconds": seconds, "heavy": sorted(brought & HEAVY), "busy": busy}
+    heavy = HEAVY | {name.partition(".")[0] for name in requires}
+    return {"seconds": seconds, "heavy": sorted(brought & heavy), "busy": busy}
 
 
 def _threads() -> int:

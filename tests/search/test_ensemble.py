@@ -181,11 +181,15 @@ def alike(rows, members=12):
     return [y + rng.normal(size=2 * rows) for _ in range(members)], y
 
 
+def steady(*args, **said):
+    return select_steadily(*args, **said).weights
+
+
 def test_where_few_rows_decide_the_mean_of_several_choices_is_better_on_others():
     metric = METRICS["rmse"]
     members, y = alike(60)
     losses = []
-    for choose in (select, select_steadily):
+    for choose in (select, steady):
         weights = choose([member[:60] for member in members], y[:60], metric)
         assert weights.sum() == pytest.approx(1)
         losses.append(metric.score(y[60:], blend([member[60:] for member in members], weights), None))
@@ -195,17 +199,62 @@ def test_where_few_rows_decide_the_mean_of_several_choices_is_better_on_others()
 def test_where_many_rows_decide_or_one_member_is_wanted_it_is_one_choice():
     metric = METRICS["rmse"]
     members, y = alike(2600)
-    assert (select_steadily(members, y, metric) == select(members, y, metric)).all()
-    assert (select_steadily(members, y, metric, rounds=1) > 0).sum() == 1
+    assert (steady(members, y, metric) == select(members, y, metric)).all()
+    assert (steady(members, y, metric, rounds=1) > 0).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"rounds": 1},
+        {"most": 1},
+        {"costs": np.ones((30, 1)), "limits": np.array([2.0])},
+        {"kinds": ["a", "b", "c"] * 10},
+    ],
+)
+def test_what_is_expected_of_a_choice_is_not_flattered_by_the_rows_it_was_chosen_on(said):
+    """Of 30 members that know nothing, the best few look well on the 60 rows on which they are the best few."""
+    flattered, expected = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        y, members = np.arange(60) % 2, [np.column_stack([1 - p, p]) for p in rng.random((30, 60))]
+        choice = select_steadily(members, y, METRICS["roc_auc"], **said)
+        flattered.append(METRICS["roc_auc"].score(y, blend(members, choice.weights), None))
+        expected.append(METRICS["roc_auc"].score(y, choice.unseen, None))
+    assert np.mean(flattered) > 0.6
+    assert np.mean(expected) == pytest.approx(0.5, abs=0.04)
+
+
+def test_what_is_expected_of_a_row_does_not_depend_on_its_target():
+    members, y = alike(60)
+    row = 7
+    changed = np.where(np.arange(len(y)) == row, 100.0, y)
+    one, other = (select_steadily(members, target, RMSE) for target in (y, changed))
+    assert (one.weights != other.weights).any()
+    assert one.unseen[row] == other.unseen[row]
+    assert (one.unseen != other.unseen).sum() > 60
+
+
+def test_where_many_rows_decide_the_choice_tells_itself_what_it_predicts():
+    members, y = alike(2600)
+    choice = select_steadily(members, y, RMSE)
+    np.testing.assert_array_equal(choice.unseen, blend(members, choice.weights))
+
+
+def test_out_of_time_what_is_expected_is_what_was_chosen():
+    members, y = alike(60)
+    choice = select_steadily(members, y, RMSE, deadline=time.monotonic() - 1)
+    np.testing.assert_array_equal(choice.unseen, blend(members, choice.weights))
 
 
 def test_a_class_of_one_row_does_not_hinder_it():
     rng = np.random.default_rng(0)
     y = np.array([0, 1] * 20 + [2])
     members = [rng.dirichlet(np.ones(3), len(y)) for _ in range(4)]
-    weights = select_steadily(members, y, LOG_LOSS)
+    weights = steady(members, y, LOG_LOSS)
     assert weights.sum() == pytest.approx(1)
-    late = select_steadily(members, y, LOG_LOSS, deadline=time.monotonic() - 1)
+    late = steady(members, y, LOG_LOSS, deadline=time.monotonic() - 1)
     assert late.sum() == pytest.approx(1)
 
 
@@ -222,7 +271,7 @@ def searched(seen, n=20_000, seed=0):
 def test_the_best_of_each_of_the_best_kinds_counts_as_much_as_what_was_chosen():
     members, kinds, y = searched(60)
     seen = [member[:60] for member in members]
-    plain, even = (select_steadily(seen, y[:60], RMSE, kinds=said) for said in ((), kinds))
+    plain, even = (steady(seen, y[:60], RMSE, kinds=said) for said in ((), kinds))
     first = int(np.argmin([RMSE.score(y[:60], member) for member in seen[:60]]))
     assert even[[first, 60, 61]] == pytest.approx(1 / 4 + plain[[first, 60, 61]] / 4, rel=0.1)
     later = [member[60:] for member in members]
@@ -232,10 +281,10 @@ def test_the_best_of_each_of_the_best_kinds_counts_as_much_as_what_was_chosen():
 def test_small_members_that_make_no_difference_are_left_out(monkeypatch):
     """Of 318 rows of auto_mpg, 127 models answered for eight trials, one of which had 0.3% of the weight."""
     members, kinds, y = searched(600, n=0)
-    few = select_steadily(members, y, RMSE, kinds=kinds)
+    few = steady(members, y, RMSE, kinds=kinds)
     with monkeypatch.context() as patch:
         patch.setattr("automl.search.ensemble.trimmed", lambda weights, *_: weights)
-        many = select_steadily(members, y, RMSE, kinds=kinds)
+        many = steady(members, y, RMSE, kinds=kinds)
     gone = (many > 0) & (few == 0)
     assert gone.any()
     assert many[gone].max() < 1 / 40
@@ -260,7 +309,7 @@ def test_a_small_member_that_makes_a_difference_stays():
 def test_what_is_better_by_more_than_chance_is_left_as_it_was_chosen():
     members, kinds, y = searched(3000, n=0)
     members[-1] = noisy(y, 5, 9)
-    plain, even = (select_steadily(members, y, RMSE, kinds=said) for said in ((), kinds))
+    plain, even = (steady(members, y, RMSE, kinds=said) for said in ((), kinds))
     assert even.tolist() == plain.tolist()
 
 
@@ -270,7 +319,7 @@ def test_a_kind_far_behind_is_told_from_the_others_by_few_rows_too():
     for seed in range(6):
         members, kinds, y = searched(60, n=0, seed=seed)
         members[-1] = noisy(y, 2.5, 9 + seed)
-        plain, even = (select_steadily(members, y, RMSE, kinds=said) for said in ((), kinds))
+        plain, even = (steady(members, y, RMSE, kinds=said) for said in ((), kinds))
         kept += even.tolist() == plain.tolist()
     assert kept >= 5, "by five parts it was 2"
 
@@ -279,15 +328,15 @@ def test_where_all_are_right_the_one_that_is_surest_does_not_answer_alone():
     """Of 75 rows of iris an MLP had all right and answered alone: on the others its log loss was 0.54, and not 0.22."""
     y = np.arange(100) % 2
     sure = [np.where(np.eye(2)[y] == 1, 1 - e, e) for e in (1e-10, 1e-3, 1e-3)]
-    even = select_steadily(sure, y, LOG_LOSS, kinds=["a", "b", "c"])
+    even = steady(sure, y, LOG_LOSS, kinds=["a", "b", "c"])
     np.testing.assert_allclose(even, [0.5, 0.25, 0.25])
     slack = [sure[0], *(0.5 + 0.5 * (each - 0.5) for each in sure[1:])]
-    np.testing.assert_array_equal(select_steadily(slack, y, LOG_LOSS, kinds=["a", "b", "c"]), [1, 0, 0])
+    np.testing.assert_array_equal(steady(slack, y, LOG_LOSS, kinds=["a", "b", "c"]), [1, 0, 0])
 
 
 def test_members_of_one_kind_are_not_evened():
     members, _, y = searched(60, n=0)
-    plain, even = (select_steadily(members, y, RMSE, kinds=said) for said in ((), ["a"] * len(members)))
+    plain, even = (steady(members, y, RMSE, kinds=said) for said in ((), ["a"] * len(members)))
     assert even.tolist() == plain.tolist()
 
 
@@ -304,4 +353,4 @@ def test_rows_for_which_a_scorer_raises_say_nothing(first):
         return LOG_LOSS.score(y, prediction, weight)
 
     strict = Metric("strict", score, maximize=False, takes="proba", tasks=frozenset({"multiclass"}))
-    assert select_steadily(members, y, strict, kinds=list("abcd")).sum() == pytest.approx(1)
+    assert steady(members, y, strict, kinds=list("abcd")).sum() == pytest.approx(1)

@@ -319,6 +319,7 @@ INSTALLED = [
     ("config", "Sound", "", "space: {C: {float: [0, 1]}}\nportfolio: [{C: 2}]", "C is 2, outside of the space"),
     ("config", "Sound", "", "space: {C: {float: [0, 1], when: {kind: a}}}", "which the space does not say before it"),
     ("imports", "Sound", "import sklearn", "", "imports .*sklearn"),
+    ("imports", "Sound", 'import wave; REQUIRED = ("wave",)', "", "importing the plugin imports wave"),
     ("imports", "Sound", 'REQUIRED = ("starts_a_thread",)', "", "importing starts_a_thread, .* starts threads"),
     ("space", "Picky", "", "portfolio: [{C: 1}, {C: 100}]", "with {'C': 100}: ValueError: C is too large"),
     ("two_workers", "NoWorker", "", "", "Causes: installed: failed, RuntimeError: not in a worker"),
