@@ -177,6 +177,6 @@ def _tell_cost(
         many += f" {does}" if len(shares) == len(members) else f", {len(shares)} {does}"
     run.notes.append(
         f"predictor: {many}; out-of-fold {metric.name} {metric.score(y, ensemble.predictions, weight):.5g} against "
-        f"{metric.score(y, full.predictions, weight):.5g} of the full ensemble; about {spent['latency_ms']:.2g} ms a row, "
-        f"{spent['size_mb']:.2g} MB" + (f"; {over}" if over else "")
+        f"{metric.score(y, full.predictions, weight):.5g} of the full ensemble; "
+        f"about {spent['latency_ms']:.2g} ms a row, {spent['size_mb']:.2g} MB" + (f"; {over}" if over else "")
     )
