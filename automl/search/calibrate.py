@@ -12,9 +12,8 @@ from automl.answer import Answer
 from automl.metrics import Metric
 from automl.search.nested import PARTS, deal, loss_of, proven, some
 
-_ENOUGH = {2: 3000}  # rows from which on a temperature is worth a look, by the number of classes
-_ENOUGH_OF_MANY = 500
-_FEW = 100  # rows, below which no threshold is looked for
+_LEAST = {"labels": 100, "proba": 300}  # rows, below which nothing is looked for, by what the metric takes
+_ENOUGH = 3000  # rows from which on a curve is worth a look
 _THRESHOLDS = 100
 _POWERS = np.linspace(0, 1.5, 16)
 _STEPS = np.exp(np.linspace(-0.9, 0.9, 7))
@@ -49,11 +48,10 @@ def calibrate(
     plain = Answer()
     n, classes = blended.shape
     shares = plain.probabilities(blended)
-    least = _FEW if metric.takes == "labels" else _ENOUGH.get(classes, _ENOUGH_OF_MANY)
-    if n < least or metric.takes == "value":
+    if metric.takes == "value" or n < _LEAST[metric.takes]:
         return plain, blended
     ways: list[_Way] = [_weights] if metric.takes == "labels" else [_temperature]
-    if metric.takes != "labels" and classes == 2:
+    if metric.takes != "labels" and classes == 2 and n >= _ENOUGH:
         ways.append(_curve)
     best, most, calibrated = None, 0.0, blended
     for learn in ways:
@@ -96,6 +94,11 @@ def _given(answer: Answer, shares: np.ndarray) -> np.ndarray:
 
 def _temperature(shares: np.ndarray, y: np.ndarray, metric: Metric, weight: np.ndarray | None) -> Answer:
     from scipy.optimize import minimize_scalar
+
+    # A row that nobody saw keeps it off a certainty that a sample cannot give: as sure as the median one, and wrong.
+    typical = shares[np.argsort(shares.max(axis=1), kind="stable")[len(y) // 2]]
+    shares, y = np.vstack([shares, typical]), np.append(y, np.argsort(typical, kind="stable")[-2])
+    weight = None if weight is None else np.append(weight, weight.mean())
 
     def loss(log: float) -> float:
         return loss_of(metric, y, Answer(temperature=math.exp(log)).probabilities(shares), weight)

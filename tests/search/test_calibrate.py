@@ -40,6 +40,32 @@ def test_a_temperature_cools_what_is_too_sure(name, prior):
     np.testing.assert_allclose(nested.sum(axis=1), 1)
 
 
+def test_a_temperature_warms_what_is_not_sure_enough():
+    metric = METRICS["log_loss"]
+    for prior in ([0.6, 0.4], [0.5, 0.3, 0.2]):
+        shares, y = drawn(600, prior, sharpness=0.4)
+        answer, _ = calibrate(shares, y, metric)
+        assert 0.3 < answer.temperature < 0.55
+        fresh, truth = drawn(20_000, prior, sharpness=0.4, seed=1)
+        assert scored(answer, metric, fresh, truth) < metric.score(truth, fresh) - 0.01
+
+
+@pytest.mark.parametrize("weight", [None, np.full(900, 3.0)])
+def test_being_right_on_every_row_makes_nothing_surer_than_so_many_rows_can_tell(weight):
+    """Of 1,528 leaves all were right: a temperature of 0.22 made 0.007 of log loss on the other rows 0.021."""
+    metric, y = METRICS["log_loss"], np.arange(900) % 3
+
+    def right(least, most):
+        sure = np.random.default_rng(0).uniform(least, most, 900)
+        return np.where(np.eye(3)[y] == 1, sure[:, None], (1 - sure[:, None]) / 2)
+
+    assert calibrate(right(0.999, 0.999999), y, metric, weight)[0] == Answer()
+    unsure = right(0.7, 0.95)
+    answer, _ = calibrate(unsure, y, metric, weight)
+    assert answer.temperature < 1
+    assert np.median(answer.probabilities(unsure).max(axis=1)) == pytest.approx(1 - 1 / 900, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["log_loss", "brier"])
 def test_a_curve_mends_what_no_temperature_can(name):
     metric = METRICS[name]
@@ -118,7 +144,7 @@ def test_weights_of_rows_count():
 
 
 def test_few_rows_and_no_time_leave_everything_as_it_is():
-    shares, y = drawn(2900, [0.7, 0.3], sharpness=3)
+    shares, y = drawn(290, [0.7, 0.3], sharpness=3)
     assert calibrate(shares, y, METRICS["log_loss"])[0] == Answer()
     shares, y = drawn(90, [0.9, 0.1])
     assert calibrate(shares, y, METRICS["f1"])[0] == Answer()
