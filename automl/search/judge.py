@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,21 @@ def hopeless(
     if rows < _ROWS or len(ranked) < _RIVALS or _adds(problem, trial, folds, ranked[:_RIVALS], _GAIN * max(0.0, gain)):
         return ""
     return f"{said}, and added nothing to the best {_RIVALS}"
+
+
+def foreseen(problem: Problem, trial: Trial, rivals: Sequence[Trial]) -> float:
+    """The loss that a trial would have had on all folds, by those it has run; some folds are harder than others.
+
+    How much harder, the best few of its rivals say, which have run all.
+    """
+
+    def loss(score: float | None) -> float:
+        return math.nan if score is None else problem.metric.loss(score)
+
+    n = len(trial.folds)
+    best = sorted(rivals, key=lambda other: loss(other.score))[:_RIVALS]
+    harder = [loss(other.score) - np.mean([loss(score) for score in other.folds[:n]]) for other in best]
+    return float(np.mean([loss(score) for score in trial.folds]) + (np.mean(harder) if harder else 0.0))
 
 
 def _adds(problem: Problem, trial: Trial, folds: Sequence[int], best: Sequence[Trial], least: float) -> bool:

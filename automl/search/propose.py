@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from automl.space import is_free
 _PATIENCE = 3  # draws in vain of a sampler that takes its time
 _RETRIES = 20  # draws of a family that has been tried before, until it is taken as exhausted
 _ETA = 3  # of so many candidates at one number of rows, one goes on to the next (Li et al. 2020, "ASHA")
+
+_TELLING = 4  # losses of a family, from which on they tell how likely it is to catch up
+_FAINT = 0.02  # what a family far behind has spent, as a share of what it is expected to cost: none is forgotten
+_NEVER = 1e-12
+_NORMAL = statistics.NormalDist()
 
 Affordable = Callable[[str, int | None], bool]
 Order = Callable[[list[Candidate]], list[Candidate]]
@@ -151,7 +157,9 @@ class Proposer:
     def _choose(self, families: list[str]) -> str:
         """A family at random, likelier the less it is expected to cost to find something better with it.
 
-        Expected cost for improvement: Wang et al. 2021, "FLAML: a fast and lightweight AutoML library".
+        Expected cost for improvement: Wang et al. 2021, "FLAML: a fast and lightweight AutoML library", but for what a
+        family that lags is expected to take: there it is a straight line through its last two improvements, by which a
+        linear model at twice the loss of the best, quick and long at its end, had half of the draws.
         """
         best = min(progress.best for progress in self._progress.values())
         costs = np.array([self._progress[name].cost_to_improve(best) for name in families])
@@ -175,29 +183,41 @@ class Progress:
 
     spent: float = 0.0
     trials: int = 0
+    losses: list[float] = field(default_factory=list)
     best: float = math.inf
     best_at: float = 0.0
-    before: float = math.inf
     before_at: float = 0.0
 
     def tell(self, loss: float, cost: float) -> None:
         """One more trial of the family, and its loss (infinite if it gave none)."""
         self.spent += cost
         self.trials += 1
+        if math.isfinite(loss):
+            self.losses.append(loss)
         if loss < self.best:
-            self.before, self.before_at = self.best, self.best_at
-            self.best, self.best_at = loss, self.spent
+            self.best, self.before_at, self.best_at = loss, self.best_at, self.spent
 
     def cost_to_improve(self, overall: float) -> float:
         """Expected cost until this family improves on its own best or, if it lags, on the best `overall`."""
         if not self.trials:
             return math.inf
-        own = max(self.spent - self.best_at, self.best_at - self.before_at, self.spent / self.trials)
-        if not math.isfinite(self.best) or self.best <= overall:
-            return own
-        gained = self.before - self.best if math.isfinite(self.before) else abs(self.best)
-        took = self.spent - self.before_at if math.isfinite(self.before) else self.spent
-        return max(own, 2 * (self.best - overall) * took / max(gained, 1e-12))
+        each = self.spent / self.trials
+        own = max(self.spent - self.best_at, self.best_at - self.before_at, each)
+        return own if self.best <= overall else max(own, min(self.spent / _FAINT, each / self._chance(overall)))
+
+    def _chance(self, loss: float) -> float:
+        """That the next trial is better than `loss`, below the best, if losses are normal; 1 of few trials.
+
+        Their mean is the median, and the best is as far below it as the least of so many draws is expected to be
+        (Blom 1958, "Statistical estimates and transformed beta-variables").
+        """
+        n = len(self.losses)
+        if self.trials < _TELLING:
+            return 1.0
+        if n < _TELLING or (middle := statistics.median(self.losses)) == self.best:
+            return _NEVER
+        spread = (middle - self.best) / -_NORMAL.inv_cdf((1 - 0.375) / (n + 0.25))
+        return max(_NEVER, n / self.trials * _NORMAL.cdf((loss - middle) / spread))
 
 
 def _interleaved(specs: Mapping[str, FamilySpec], *, first_only: bool, rows: int | None) -> list[Candidate]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from automl.bounds import broken, excess
 from automl.config import SearchConf
 from automl.data.problem import Problem
@@ -20,14 +18,14 @@ from automl.run import Trial
 from automl.search.allowance import Allowances
 from automl.search.budget import Budget
 from automl.search.cost import prior
-from automl.search.judge import Plateau, hopeless
+from automl.search.judge import Plateau, foreseen, hopeless
 from automl.search.order import Facts, learned
 from automl.search.propose import Proposer
 
 _WAVES = (1, 3)  # a trial is judged after so many folds
 _LONG = 1 / 3  # of the time of all cores: an entry of the portfolio that takes more is expected to gain less
 _DRAW = 0.25  # of the time left, for a draw of a sampler that takes its time
-_OVERHEAD = 0.02  # seconds that a job takes besides its fit
+_OVERHEAD = 0.05  # seconds that a job takes besides its fit
 _LAG = 4  # where the number of trials ends a run: a proposal knows the outcomes of all but the last few before it
 
 
@@ -299,10 +297,15 @@ class Race:
         trial = entry.trial
         if trial.origin == "baseline":
             return ""
-        known = [other for other in self._before(trial.number) if other.status == "ok"]
-        baseline = next((other for other in known if other.origin == "baseline"), None)
-        rivals = [other for other in known if other.origin != "baseline" and other.rows == trial.rows]
-        return hopeless(self.problem, trial, sorted(entry.scores), rivals, baseline, self._search.prune)
+        known = self._before(trial.number)
+        baseline = next((other for other in known if other.origin == "baseline" and other.status == "ok"), None)
+        folds, rivals = sorted(entry.scores), self._rivals(trial)
+        return hopeless(self.problem, trial, folds, rivals, baseline, self._search.prune)
+
+    def _rivals(self, trial: Trial) -> list[Trial]:
+        """The trials on as many rows that have run all folds."""
+        known = [other for other in self._before(trial.number) if other.status == "ok" and other.origin != "baseline"]
+        return [other for other in known if other.rows == trial.rows]
 
     def _end(self, entry: _Entry, status: str, reason: str) -> None:
         trial = entry.trial
@@ -336,8 +339,9 @@ class Race:
                     self.notes.append(f"{trial.family} is left out: {self._broken[trial.number]}")
                 if trial.origin == "baseline":
                     continue
-                seen = float(np.mean(trial.folds)) if trial.status == "pruned" else trial.score
-                loss = None if seen is None else self.problem.metric.loss(seen)
+                loss = None if trial.score is None else self.problem.metric.loss(trial.score)
+                if trial.status == "pruned":
+                    loss = foreseen(self.problem, trial, self._rivals(trial))
                 cost = (
                     1.0 if self.budget.trials is not None else trial.fit_seconds + _OVERHEAD * max(1, len(trial.folds))
                 )

@@ -5,7 +5,7 @@ import pytest
 from fakes import problem_of
 
 from automl.run import Trial
-from automl.search.judge import Plateau, hopeless
+from automl.search.judge import Plateau, foreseen, hopeless
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,16 @@ def test_one_that_is_a_little_behind_goes_on_if_it_has_what_the_best_lack(proble
     assert judged(problem, trial(problem, 5, -2.5, 1), rivals) == "", "it errs to the other side"
     alike = judged(problem, trial(problem, 6, 2.5, 1), rivals)
     assert alike == "after 1 fold it was 0.4 behind model-1, and added nothing to the best 3"
+
+
+def test_what_a_dropped_trial_would_have_lost_takes_account_of_how_hard_its_folds_were(problem):
+    """Told by the loss on an easy first fold, the sampler took what was dropped for better than the best."""
+    rivals = [Trial(i, "model", {}, "search", folds=[1.0 + i, 4.0 + i, 4.0 + i], score=3.0 + i) for i in range(6)]
+    dropped = Trial(9, "model", {}, "search", status="pruned", folds=[1.5])
+    assert foreseen(problem, dropped, rivals) == pytest.approx(3.5)
+    dropped.folds = [1.5, 4.5]
+    assert foreseen(problem, dropped, rivals[3:]) == pytest.approx(3.5)
+    assert foreseen(problem, dropped, []) == pytest.approx(3.0)
 
 
 def test_few_rows_cannot_say_that_it_adds_nothing(small):
