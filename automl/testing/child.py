@@ -137,7 +137,8 @@ def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
         importlib.import_module(core)
     before = set(sys.modules)
     begin = time.process_time()
-    importlib.import_module(place.partition(":")[0])
+    plugin = place.partition(":")[0]
+    importlib.import_module(plugin)
     seconds = time.process_time() - begin
     brought = {name.partition(".")[0] for name in set(sys.modules) - before}
     for core in importlib.import_module("automl.execute.forkserver").CORE:  # its linear algebra has threads of its own
@@ -147,7 +148,7 @@ def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
         before_it = _threads()
         importlib.import_module(name)
         busy += [name] if _threads() > before_it else []
-    heavy = HEAVY | {name.partition(".")[0] for name in requires}
+    heavy = (HEAVY | {name.partition(".")[0] for name in requires}) - {plugin.partition(".")[0]}
     return {"seconds": seconds, "heavy": sorted(brought & heavy), "busy": busy}
 
 

@@ -176,6 +176,13 @@ def test_pytest_runs_the_checks_of_a_family(install, tmp_path):
     assert "did you mean 'installed'" in unknown.stderr
 
 
+def test_a_plugin_may_require_a_module_of_its_own(install):
+    """automl-keras does: what sets Keras up has to be imported before it."""
+    folder = install("Sound", top="REQUIRED = (__name__,)")
+    done = run_pytest(folder, "--automl-family", "installed", "-k", "imports", "-v")
+    assert "installed::imports PASSED" in done.stdout, done.stdout
+
+
 def test_the_pytest_plugin_imports_nothing_heavy():
     code = "import sys, automl.testing.pytest_plugin; print({'numpy', 'sklearn', 'polars', 'hydra'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
