@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 import zlib
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -179,7 +180,7 @@ class Proposer:
 
 @dataclass
 class Progress:
-    """What a family has cost and reached: the base of its expected cost for improvement."""
+    """What a family has cost and reached, `losses` from the least up: the base of its expected cost for improvement."""
 
     spent: float = 0.0
     trials: int = 0
@@ -193,7 +194,7 @@ class Progress:
         self.spent += cost
         self.trials += 1
         if math.isfinite(loss):
-            self.losses.append(loss)
+            insort(self.losses, loss)
         if loss < self.best:
             self.best, self.before_at, self.best_at = loss, self.best_at, self.spent
 
@@ -212,9 +213,9 @@ class Progress:
         (Blom 1958, "Statistical estimates and transformed beta-variables").
         """
         n = len(self.losses)
-        if self.trials < _TELLING:
-            return 1.0
-        if n < _TELLING or (middle := statistics.median(self.losses)) == self.best:
+        if n < _TELLING:
+            return 1.0 if self.trials < _TELLING else max(_NEVER, n / self.trials)
+        if (middle := self.losses[n // 2]) == self.best:
             return _NEVER
         spread = (middle - self.best) / -_NORMAL.inv_cdf((1 - 0.375) / (n + 0.25))
         return max(_NEVER, n / self.trials * _NORMAL.cdf((loss - middle) / spread))

@@ -229,6 +229,7 @@ def test_a_family_that_lags_costs_what_it_takes_until_a_trial_is_expected_to_bea
     assert far == 50 * 400, "six standard deviations below their mean: fifty times what it has spent"
     for few in ([9.0], [9.0, 8.0, 8.5], [math.inf] * 3):
         assert progress(few, 2.0).cost_to_improve(4.0) <= 2 * len(few), "too few tell nothing"
+    assert progress([9.0, 8.0, math.inf, math.inf]).cost_to_improve(4.0) == 2, "half of them give a loss"
     assert progress([8.0] * 5).cost_to_improve(4.0) == 250, "whatever it changes changes nothing"
     assert progress([math.inf] * 5).cost_to_improve(4.0) == 250
     half = progress([*losses, *[math.inf] * 200], 2.0).cost_to_improve(losses.min() - 0.1)
