@@ -15,15 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HEAVY = frozenset(
-    {
-        *("torch", "lightning", "tensorflow", "keras", "jax", "transformers", "numba", "cupy", "cudf", "cuml"),
-        *("lightgbm", "xgboost", "catboost", "sklearn", "scipy", "pandas", "pygam", "statsmodels", "shap"),
-        *("ray", "dask", "distributed", "duckdb", "sqlalchemy", "mlflow", "matplotlib"),
-    }
-)
-"""Libraries that the import of a plugin must not bring along, besides those that its family requires."""
-
 WARM, REPEATS = 3, 6
 """Fits before memory is measured, and fits between the two measurements."""
 
@@ -132,15 +123,18 @@ def main() -> None:
 
 
 def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
-    """What the plugin's module brings along beyond the core, its CPU seconds, and who of `requires` starts threads."""
+    """The libraries that the plugin's module brings along, its CPU seconds, and who of `requires` starts threads.
+
+    Those of Python itself are none, unless the family requires them, nor are those that the core has imported.
+    """
     for core in ("automl.family", "automl.metrics", "automl.plugins", "automl.data.read", "automl.execute", "polars"):
         importlib.import_module(core)
-    before = set(sys.modules)
+    before = _loaded()
     begin = time.process_time()
     plugin = place.partition(":")[0]
     importlib.import_module(plugin)
     seconds = time.process_time() - begin
-    brought = {name.partition(".")[0] for name in set(sys.modules) - before}
+    brought = _loaded() - before - {plugin.partition(".")[0]}
     for core in importlib.import_module("automl.execute.forkserver").CORE:  # its linear algebra has threads of its own
         importlib.import_module(core)
     busy = []
@@ -148,8 +142,12 @@ def _imports(place: str, requires: Sequence[str]) -> dict[str, Any]:
         before_it = _threads()
         importlib.import_module(name)
         busy += [name] if _threads() > before_it else []
-    heavy = (HEAVY | {name.partition(".")[0] for name in requires}) - {plugin.partition(".")[0]}
-    return {"seconds": seconds, "heavy": sorted(brought & heavy), "busy": busy}
+    foreign = brought - sys.stdlib_module_names | brought & {name.partition(".")[0] for name in requires}
+    return {"seconds": seconds, "foreign": sorted(foreign), "busy": busy}
+
+
+def _loaded() -> set[str]:
+    return {name.partition(".")[0] for name in sys.modules}
 
 
 def _threads() -> int:

@@ -119,9 +119,9 @@ def config(subject: Subject) -> None:
 
 
 def imports(subject: Subject) -> None:
-    """The plugin's module is imported quickly, without heavy libraries; what it requires starts no threads."""
+    """The plugin's module is imported quickly, without libraries; what it requires starts no threads."""
     seen = subject.seen("imports")
-    expect(not seen["heavy"], f"importing the plugin imports {', '.join(seen['heavy'])}")
+    expect(not seen["foreign"], f"importing the plugin imports {', '.join(seen['foreign'])}")
     expect(seen["seconds"] < _LONGEST_IMPORT, f"importing the plugin takes {seen['seconds']:.2f} s of CPU")
     mend = "workers are forked from where it was imported: leave it out of `requires`, and import it in fit"
     expect(not seen["busy"], f"importing {', '.join(seen['busy'])}, which it requires, starts threads", mend)
