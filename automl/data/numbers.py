@@ -59,8 +59,9 @@ class Scale:
     """Impute with the median, bring skewed columns to a normal shape, standardise, clip to ±10, flag what was missing.
 
     A column whose skewness is beyond ±1 is mapped from its training quantiles to those of the normal distribution,
-    linearly between at most 1,000 knots and flat beyond them, so the map is monotone (as scikit-learn's
-    QuantileTransformer, with mid-ranks for ties). A column without two different training values becomes 0.
+    linearly between at most 1,000 knots and flat beyond them, so the map is monotone to within rounding (as
+    scikit-learn's QuantileTransformer, with mid-ranks for ties). A column without two different training values
+    becomes 0.
 
     Attributes
     ----------
