@@ -196,7 +196,7 @@ def _places(view: ArrayView) -> dict[str, list[int]]:
         if isinstance(source, Numbers):
             found |= {name: [at.start + j] for j, name in enumerate(source.columns)}
         elif isinstance(source, TargetMeans):
-            found[source.column] = list(range(at.start, at.stop))
+            found.setdefault(source.column, []).extend(range(at.start, at.stop))
     return found
 
 

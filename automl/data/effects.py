@@ -1,4 +1,4 @@
-"""Effects: whether a category tells of the target what other columns do not."""
+"""Effects: whether the levels of a column tell of the target what other columns, or its own order, do not."""
 
 from __future__ import annotations
 
@@ -9,41 +9,57 @@ import numpy as np
 import polars as pl
 
 from automl.data.arrays import ArrayView
+from automl.data.levels import may_be_levels
 from automl.data.numbers import with_some_value
 
 LIKELY, SURE = 1.0, 3.0  # by so many standard errors a gain must be above zero
 _ROWS = 10_000  # that are looked at
+_BINS = 40  # of numbers, by their order
+_MANY = 100  # columns of numbers that may be levels, beyond which they are counts or a picture, and long to look at
 _LABELS = 3  # the most frequent ones, of whose shares effects are looked for
 _COLUMNS = 30  # that trees are given, the most telling ones
 _FEW_ROWS = 1000  # that tell which these are
 _PULL = 10.0  # rows of zero that a level's mean is taken with
 
 
-def with_effect(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: Sequence[str]) -> set[str]:
-    """The categories whose levels are likely to tell of the target what a view does not.
+def with_effect(
+    table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: Sequence[str], numbers: Sequence[str]
+) -> set[str]:
+    """The columns whose levels are likely to tell of the target what a view does not.
 
     Boosted trees learn from what the view gives of one half of at most 10,000 rows, and predict the other; and the
     other way round. A category has an effect if its levels' means of what the predictions leave, taken in a half of
     the rows, lower its squares in the other half by more than a standard error: a mean that says what other columns
     say, or nothing, is but a chance to learn noise, the more so the fewer rows a level has.
 
+    Numbers may be levels too, as those of customers or of shops are. Trees cut them in their order, so they have an
+    effect if their levels say more than 40 bins do, by three standard errors: of the target, and of what is left of it.
+
     Parameters
     ----------
     table : n training rows; target : (n, k), what `target_columns` gave.
     plain : it knows nothing of the target.
+    names, numbers : the categories and the columns of numbers that are asked about.
     """
-    if not names:
+    numbers = [name for name in numbers if may_be_levels(table[name])]
+    numbers = numbers if len(numbers) <= _MANY else []
+    if not names and not numbers:
         return set()
-    from sklearn.ensemble import HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits
-
     n = len(target)
     rng = np.random.default_rng(n)
     rows = np.arange(n) if n <= _ROWS else np.sort(rng.choice(n, _ROWS, replace=False))
     table, target = table[rows], target[rows][:, np.argsort(-target.sum(axis=0), kind="stable")[:_LABELS]]
+    half = rng.permutation(len(rows)) % 2
+    away = target - target.mean(axis=0)
+    numbers = [name for name in numbers if _beyond_order(table[name], away, half)]
+    if not names and not numbers:
+        return set()
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
     X = plain.transform(table)
     X = X[:, strongest(X, target)]
-    left, half = target.copy(), rng.permutation(len(rows)) % 2
+    left = target.copy()
     trees = HistGradientBoostingRegressor(max_leaf_nodes=15, max_bins=63, early_stopping=False, random_state=0)
     with threadpool_limits(1):  # trials of the race run side by side, and each has its own cores
         for learn, held in ((half == 0, half == 1), (half == 1, half == 0)):
@@ -53,7 +69,15 @@ def with_effect(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names
                     left[held, j] -= trees.fit(seen, target[learn, j]).predict(X[held])
     half = rng.permutation(len(rows)) % 2  # afresh: what trees learned of one half is in the answers for the other
     gains = {name: explained(table[name], left, half) for name in names}
-    return {name for name, (gain, error) in gains.items() if gain > LIKELY * error}
+    telling = {name for name, (gain, error) in gains.items() if gain > LIKELY * error}
+    return telling | {name for name in numbers if _beyond_order(table[name], left, half)}
+
+
+def _beyond_order(column: pl.Series, left: np.ndarray, half: np.ndarray) -> bool:
+    """Whether it is beyond doubt that the levels of numbers explain more of `left` than the bins of their order do."""
+    gain, error = explained(column, left, half)
+    binned, _ = explained(column.rank() * _BINS // len(column), left, half)
+    return gain - max(0.0, binned) > SURE * error
 
 
 def explained(column: pl.Series, left: np.ndarray, half: np.ndarray) -> tuple[float, float]:

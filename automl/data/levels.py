@@ -11,13 +11,18 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from automl.data.cells import EXACT
+
 _MANY = 40
 _FEW = 1000  # rows that are sooner looked up one by one
+_BINS = 255  # of boosted trees: as many numbers they tell apart
+_OFTEN = 1.5  # rows of each number, on the average, from which on numbers may be levels
+_HEAD = 100  # rows that say of most columns that they are not
 
 
 @dataclass(frozen=True)
 class Category:
-    """A column of text with few enough values to know each.
+    """A column of text, or of whole numbers, with few enough values to know each.
 
     Attributes
     ----------
@@ -25,6 +30,7 @@ class Category:
     counts : int64 (levels,), their training rows.
     missing : training rows without a level.
     kept : how many of the first levels are told apart; the others are one, `other`.
+    numeric : whether the column is of numbers, which are levels as they are spelled; any that is not whole is unseen.
 
     A column of more than 40 levels also gives log(1 + training rows of the level), 0 for an unseen one.
     """
@@ -34,12 +40,14 @@ class Category:
     counts: np.ndarray
     missing: int
     kept: int
+    numeric: bool
 
     @classmethod
     def fit(cls, column: pl.Series, kept: int) -> Self:
         """Count the levels of the training rows; ties go by the level's own order."""
-        levels, counts = _counted(column.drop_nulls())
-        return cls(column.name, levels, counts, column.null_count(), min(kept, len(levels)))
+        numeric = column.dtype.is_float()
+        levels, counts = _counted((_spelled(column) if numeric else column).drop_nulls())
+        return cls(column.name, levels, counts, column.null_count(), min(kept, len(levels)), numeric)
 
     @property
     def gaps(self) -> list[tuple[int, str]]:
@@ -56,6 +64,11 @@ class Category:
         """Whether rare levels share one place."""
         return len(self.levels) > self.kept
 
+    @property
+    def code(self) -> str:
+        """What a column of codes is called: numbers have their own name already."""
+        return f"{self.column}:level" if self.numeric else self.column
+
     @cached_property
     def log_counts(self) -> np.ndarray:
         """(levels + 2,): of each level, of an unseen one, of missing."""
@@ -64,6 +77,7 @@ class Category:
     def places(self, column: pl.Series) -> np.ndarray:
         """int64 (n,): a level's place in `levels`, then one for the unseen and one for the missing."""
         unseen = len(self.levels)
+        column = _spelled(column) if self.numeric else column
         if len(column) < _FEW:
             return np.fromiter(map(self._index.get, column.to_list(), repeat(unseen)), np.int64, len(column))
         known = column.cast(self._enum, strict=False).to_physical()
@@ -79,6 +93,27 @@ class Category:
     @cached_property
     def _index(self) -> dict[str | None, int]:
         return {**{level: i for i, level in enumerate(self.levels)}, None: len(self.levels) + 1}
+
+
+def may_be_levels(column: pl.Series) -> bool:
+    """Whether numbers may stand for something each: they are whole, recur, and are more than trees tell apart."""
+    known = column.drop_nulls()
+    if not _whole(known[:_HEAD]).all() or not _whole(known).all():
+        return False
+    return _BINS < known.n_unique() < len(known) / _OFTEN
+
+
+def _whole(numbers: pl.Series) -> pl.Series:
+    return (numbers == numbers.round()) & (numbers.abs() <= EXACT)
+
+
+def _spelled(numbers: pl.Series) -> pl.Series:
+    """Whole numbers as text, and all others as the empty one, which is no level."""
+    if len(numbers) < _FEW:
+        cells = [None if x is None else str(int(x)) if x == x // 1 and abs(x) <= EXACT else "" for x in numbers]
+        return pl.Series(numbers.name, cells, dtype=pl.String)
+    whole = _whole(numbers)
+    return numbers.set(~whole, 0.0).cast(pl.Int64).cast(pl.String).set(~whole, "")
 
 
 def _counted(column: pl.Series) -> tuple[list[str], np.ndarray]:
@@ -100,7 +135,7 @@ class Codes(Category):
     @cached_property
     def names(self) -> list[str]:
         """The column's own, and that of its frequency."""
-        return [self.column, f"{self.column}:count"][: 1 + self.counted]
+        return [self.code, f"{self.column}:count"][: 1 + self.counted]
 
     def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:
         """Write the codes, and the frequencies where there are many levels."""

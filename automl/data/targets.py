@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
 
@@ -43,7 +43,8 @@ class TargetMeans(Category):
         """Learn from training rows; `target` (n, k) is what `target_columns` gave."""
         counted = Category.fit(column, column.len())
         nothing = np.empty((len(counted.levels) + 2, 0), np.float32)
-        blank = cls(counted.column, counted.levels, counted.counts, counted.missing, counted.kept, labels, nothing)
+        known = {each.name: getattr(counted, each.name) for each in fields(counted)}
+        blank = cls(**known, labels=labels, means=nothing)
         if len(counted.levels) < _TOLD:
             return blank
         places, rows = blank.places(column), blank._rows
@@ -67,7 +68,7 @@ class TargetMeans(Category):
     def names(self) -> list[str]:
         """column:mean, or column:share=class of each label, then the column's own for codes, or column:count."""
         told = [f"share={label}" for label in self.labels] or ["mean"]
-        last = f"{self.column}:count" if self.counted else self.column
+        last = f"{self.column}:count" if self.counted else self.code
         return [*(f"{self.column}:{name}" for name in told[: self.means.shape[1]]), last]
 
     def fill(self, table: pl.DataFrame, out: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from automl.data.arrays import ArrayView, Source, raw
 from automl.data.crosses import Arithmetic, Pair, fit_crosses
 from automl.data.dates import Dates
 from automl.data.effects import with_effect
-from automl.data.levels import Codes, OneHot
+from automl.data.levels import Category, Codes, OneHot
 from automl.data.numbers import Numbers, Scale
 from automl.data.schema import Schema
 from automl.data.targets import TargetMeans, target_columns, told_labels
@@ -132,14 +132,15 @@ def fit_view(
     Parameters
     ----------
     kind : ``codes`` keeps numbers as they are with NaN for missing, and gives categories as codes;
-        ``encoded`` is like it, but gives categories as numbers, see `TargetMeans`: it alone looks at the target;
+        ``encoded`` is like it, but gives categories as numbers, see `TargetMeans`: it alone tells of the target;
         ``dense`` is imputed, standardised (within ±10) and one-hot, never NaN or infinite;
         ``joint`` is like it, but no column is mapped to another shape, and one scale is for all of them;
         ``frame`` is the Polars frame of the features;
         ``none`` has the rows and no columns, for what looks at no feature;
         ``texts`` is what the three arrays have in common and need not each learn: the text columns as numbers, with
         a forecast of the target if there is one.
-    y : the encoded target (n,) of the rows; only ``encoded`` needs it.
+    y : the encoded target (n,) of the rows. Only ``encoded`` needs it; by it ``codes``, too, finds out which numbers
+        stand for something each, and gives these as categories besides.
     classes : the number of classes, 0 for regression.
     texts : what the sources of ``texts`` learned from these rows, to save learning it again.
     crosses : how many crosses ``encoded`` may have at most, see `automl.data.crosses`.
@@ -167,11 +168,12 @@ def fit_view(
     texts = texts or [Text.fit(table[name]) for name in _of(columns, "text")]
     if kind in ("dense", "joint"):
         return _fit_dense(table, columns, texts, kind)
-    if y is None or kind == "codes":
-        return _fit_codes(table, columns, texts)
-    view = _fit_encoded(table, y, columns, texts, classes)
     free = [name for name in columns if name not in schema.monotone]
-    fit_plain = partial(_fit_encoded, columns=columns, texts=texts, classes=classes)
+    numbers = [name for name in _of(columns, "numeric") if name in free]
+    if y is None or kind == "codes":
+        return _fit_codes(table, y, columns, numbers, texts, classes)
+    fit_plain = partial(_fit_encoded, columns=columns, numbers=numbers, texts=texts, classes=classes)
+    view = fit_plain(table, y)
     return replace(view, direct=[*view.direct, *fit_crosses(table, y, classes, crosses, free, fit_plain)])
 
 
@@ -211,35 +213,57 @@ _SOURCES: dict[str, type] = {
 }
 
 
-def _fit_codes(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text]) -> ArrayView:
+def _fit_codes(
+    table: pl.DataFrame,
+    y: np.ndarray | None,
+    columns: dict[str, str],
+    numbers: Sequence[str],
+    texts: Sequence[Text],
+    classes: int,
+) -> ArrayView:
     categories = [Codes.fit(table[name], _CODES_KEPT) for name in _of(columns, "category")]
-    notes = [
+    others: list[Source] = [*_dates(table, columns, cyclic=False), *texts]
+    if y is not None:
+        plain = ArrayView("codes", [], None, [_numbers(columns), *categories, *others])
+        telling = with_effect(table, plain, target_columns(y, told_labels(y, classes)), [], numbers)
+        categories += [Codes.fit(table[name], _CODES_KEPT) for name in numbers if name in telling]
+    notes = _notes(categories) + [
         f"{c.column!r}: the {len(c.levels) - c.kept:,} levels after the {c.kept:,} most frequent share one code"
         for c in categories
         if len(c.levels) > c.kept
     ]
-    direct: list[Source] = [_numbers(columns), *categories, *_dates(table, columns, cyclic=False), *texts]
-    return ArrayView("codes", [], None, direct, notes)
+    return ArrayView("codes", [], None, [_numbers(columns), *categories, *others], notes)
 
 
 def _fit_encoded(
-    table: pl.DataFrame, y: np.ndarray, columns: dict[str, str], texts: Sequence[Text], classes: int
+    table: pl.DataFrame,
+    y: np.ndarray,
+    columns: dict[str, str],
+    numbers: Sequence[str],
+    texts: Sequence[Text],
+    classes: int,
 ) -> ArrayView:
     names = _of(columns, "category")
     labels = told_labels(y, classes, max(1, _WIDTH // max(len(names), 1)))
     target = target_columns(y, labels)
     told = [TargetMeans.learn(table[name], target, labels) for name in names]
     untold = [category.without_means() for category in told]
-    numbers = _numbers(columns)
     others: list[Source] = [*_dates(table, columns, cyclic=False), *texts]
-    plain = ArrayView("encoded", [], None, [numbers, *untold, *others])
-    telling = with_effect(table, plain, target, [category.column for category in told if category.counted])
+    plain = ArrayView("encoded", [], None, [_numbers(columns), *untold, *others])
+    telling = with_effect(table, plain, target, [category.column for category in told if category.counted], numbers)
+    levels = [TargetMeans.learn(table[name], target, labels) for name in numbers if name in telling]
     if classes <= 2:  # else there would be a column for each class: too many for what a code says too
         telling |= {category.column for category in told if not category.counted}
-    categories = [mean if mean.column in telling else code for mean, code in zip(told, untold, strict=True)]
+    categories = [mean if mean.column in telling else code for mean, code in zip(told, untold, strict=True)] + levels
     rare = classes - len(labels) if classes > 2 and any(category.means.size for category in categories) else 0
     note = f"categories tell the shares of the {len(labels)} most frequent classes, not of the {rare} others"
-    return ArrayView("encoded", [], None, [numbers, *categories, *others], [note] if rare else [])
+    notes = _notes(levels) + ([note] if rare else [])
+    return ArrayView("encoded", [], None, [_numbers(columns), *categories, *others], notes)
+
+
+def _notes(categories: Sequence[Category]) -> list[str]:
+    said = "its numbers stand for something each, as those of customers do: they are taken as levels besides"
+    return [f"{category.column!r}: {said}" for category in categories if category.numeric]
 
 
 def _fit_dense(table: pl.DataFrame, columns: dict[str, str], texts: Sequence[Text], kind: str) -> ArrayView:

@@ -193,6 +193,56 @@ def test_levels_that_tell_nothing_more_have_no_mean_of_their_own():
         assert {"street:count", "town:count"} <= set(names)
 
 
+def customers(n: int = 4000) -> tuple[pl.DataFrame, np.ndarray]:
+    """Numbers of customers that each have a mean of their own, numbers whose order says all, and numbers of chance."""
+    rng = np.random.default_rng(0)
+    customer, amount = rng.integers(0, 400, n), rng.integers(0, 1000, n)
+    y = rng.normal(size=400)[customer] + np.sin(amount / 150) + 0.5 * rng.normal(size=n)
+    columns = {"customer": 7919 * customer, "amount": amount, "ticket": rng.integers(0, 900, n)}
+    return pl.DataFrame(columns).cast(pl.Float64), y
+
+
+def numeric(table: pl.DataFrame, **monotone: str) -> Schema:
+    return Schema(tuple(Column(name, "numeric", "float", monotone=monotone.get(name)) for name in table.columns), 0)
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_numbers_that_stand_for_something_each_are_levels_too(classes):
+    table, y = customers()
+    y = np.digitize(y, np.quantile(y, np.arange(1, classes) / classes)) if classes else y
+    view = fit_view("encoded", table, numeric(table), y, classes)
+    told = ["customer:mean"] if not classes else [f"customer:share={k}" for k in range(classes) if classes > 2 or k]
+    assert view.names == [*table.columns, *told, "customer:count"]
+    assert [note for note in view.notes if "stand for something each" in note] == [
+        "'customer': its numbers stand for something each, as those of customers do: they are taken as levels besides"
+    ]
+    codes = fit_view("codes", table, numeric(table), y, classes)
+    assert codes.names == [*table.columns, "customer:level", "customer:count"]
+    assert codes.categories == {3: 400}
+    assert codes.notes == view.notes
+
+
+def test_numbers_are_levels_as_they_are_spelled_and_what_is_not_whole_is_unseen():
+    table, y = customers()
+    view = fit_view("encoded", table, numeric(table), y, 0)
+    out = view.transform(table)
+    for rows in (1, 63, 64, 1500):  # one by one or as a column: however many there are
+        np.testing.assert_array_equal(view.transform(table[:rows]), out[:rows])
+    strange = pl.DataFrame({"customer": [-1.0, 7919.5, 1e300, None], "amount": 0.0, "ticket": 0.0})
+    for repeats in (1, 400):
+        many = pl.concat([strange] * repeats)
+        np.testing.assert_allclose(view.transform(many)[:, 3], 0.0, atol=1e-6)  # the mean of all rows
+    np.testing.assert_array_equal(view.transform(strange)[:, 4], 0.0)  # rows that they had at fit
+    assert np.corrcoef(view.training(table, y)[:, 3], y)[0, 1] > 0.5
+
+
+def test_numbers_are_levels_where_that_is_asked_of_none_and_never_where_they_are_to_be_monotone():
+    table, y = customers()
+    assert fit_view("codes", table, numeric(table)).names == table.columns
+    assert fit_view("encoded", table, numeric(table, customer="increasing"), y, 0).names == table.columns
+    assert fit_view("encoded", table, numeric(table), np.random.default_rng(1).permuted(y), 0).names == table.columns
+
+
 def test_of_several_classes_a_category_of_few_levels_has_its_code_alone():
     y = np.arange(600) % 3
     assert encoded(labels_of(y), y, 3).names == ["c"]
