@@ -14,52 +14,81 @@ from automl.data.numbers import with_some_value
 
 LIKELY, SURE = 1.0, 3.0  # by so many standard errors a gain must be above zero
 _ROWS = 10_000  # that are looked at
-_BINS = 40  # of numbers, by their order
-_MANY = 100  # columns of numbers that may be levels, beyond which they are counts or a picture, and long to look at
 _LABELS = 3  # the most frequent ones, of whose shares effects are looked for
 _COLUMNS = 30  # that trees are given, the most telling ones
 _FEW_ROWS = 1000  # that tell which these are
 _PULL = 10.0  # rows of zero that a level's mean is taken with
+_NUMBERED_ROWS = 30_000  # that are looked at for numbers, whose levels are many
+_BINS = 40  # of numbers, by their order
+_MANY = 100  # columns of numbers that may be levels, beyond which they are counts or a picture, and long to look at
 
 
-def with_effect(
-    table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: Sequence[str], numbers: Sequence[str]
-) -> set[str]:
-    """The columns whose levels are likely to tell of the target what a view does not.
+def with_effect(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: Sequence[str]) -> set[str]:
+    """The categories whose levels are likely to tell of the target what a view does not.
 
     Boosted trees learn from what the view gives of one half of at most 10,000 rows, and predict the other; and the
     other way round. A category has an effect if its levels' means of what the predictions leave, taken in a half of
     the rows, lower its squares in the other half by more than a standard error: a mean that says what other columns
     say, or nothing, is but a chance to learn noise, the more so the fewer rows a level has.
 
-    Numbers may be levels too, as those of customers or of shops are. Trees cut them in their order, so they have an
-    effect if their levels say more than 40 bins do, by three standard errors: of the target, and of what is left of it.
-
     Parameters
     ----------
     table : n training rows; target : (n, k), what `target_columns` gave.
     plain : it knows nothing of the target.
-    names, numbers : the categories and the columns of numbers that are asked about.
     """
-    numbers = [name for name in numbers if may_be_levels(table[name])]
-    numbers = numbers if len(numbers) <= _MANY else []
-    if not names and not numbers:
+    if not names:
         return set()
+    table, target, rng = _some(table, target, _ROWS)
+    left, half = _left(table, plain, target, rng)
+    gains = {name: explained(table[name], left, half) for name in names}
+    return {name for name, (gain, error) in gains.items() if gain > LIKELY * error}
+
+
+def numbered(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: Sequence[str]) -> list[str]:
+    """The columns of numbers that stand for something each, as those of customers or of shops do.
+
+    Trees cut numbers in their order. Beyond it are those whose levels say more of the target, in halves of at most
+    30,000 rows as above, than their 40 quantiles do, and more of what trees leave of it: by three standard errors each.
+
+    Parameters
+    ----------
+    table, target, plain : as above.
+    names : the columns that are asked about.
+    """
+    names = [name for name in names if may_be_levels(table[name])]
+    if not 0 < len(names) <= _MANY:
+        return []
+    table, target, rng = _some(table, target, _NUMBERED_ROWS)
+    away, half = target - target.mean(axis=0), _halves(len(target), rng)
+    names = [name for name in names if _beyond_order(table[name], away, half)]
+    if not names:
+        return []
+    left, half = _left(table, plain, target, rng)
+    return [name for name in names if _beyond_order(table[name], left, half)]
+
+
+def _some(table: pl.DataFrame, target: np.ndarray, most: int) -> tuple[pl.DataFrame, np.ndarray, np.random.Generator]:
+    """At most so many rows, the most frequent labels of their target, and chance that hangs on their number alone."""
     n = len(target)
     rng = np.random.default_rng(n)
-    rows = np.arange(n) if n <= _ROWS else np.sort(rng.choice(n, _ROWS, replace=False))
-    table, target = table[rows], target[rows][:, np.argsort(-target.sum(axis=0), kind="stable")[:_LABELS]]
-    half = rng.permutation(len(rows)) % 2
-    away = target - target.mean(axis=0)
-    numbers = [name for name in numbers if _beyond_order(table[name], away, half)]
-    if not names and not numbers:
-        return set()
+    rows = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+    return table[rows], target[rows][:, np.argsort(-target.sum(axis=0), kind="stable")[:_LABELS]], rng
+
+
+def _halves(n: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.permutation(n) % 2
+
+
+def _left(
+    table: pl.DataFrame, plain: ArrayView, target: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """What trees that learned from the other half of the rows leave of the target, and halves drawn afresh."""
     from sklearn.ensemble import HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
     X = plain.transform(table)
     X = X[:, strongest(X, target)]
-    left = target.copy()
+    left, half = target.copy(), _halves(len(target), rng)
     trees = HistGradientBoostingRegressor(max_leaf_nodes=15, max_bins=63, early_stopping=False, random_state=0)
     with threadpool_limits(1):  # trials of the race run side by side, and each has its own cores
         for learn, held in ((half == 0, half == 1), (half == 1, half == 0)):
@@ -67,10 +96,7 @@ def with_effect(
                 seen = with_some_value(X[learn])
                 for j in range(target.shape[1]):
                     left[held, j] -= trees.fit(seen, target[learn, j]).predict(X[held])
-    half = rng.permutation(len(rows)) % 2  # afresh: what trees learned of one half is in the answers for the other
-    gains = {name: explained(table[name], left, half) for name in names}
-    telling = {name for name, (gain, error) in gains.items() if gain > LIKELY * error}
-    return telling | {name for name in numbers if _beyond_order(table[name], left, half)}
+    return left, _halves(len(target), rng)  # what trees learned of one half is in the answers for the other
 
 
 def _beyond_order(column: pl.Series, left: np.ndarray, half: np.ndarray) -> bool:

@@ -15,7 +15,7 @@ from automl.data import store
 from automl.data.arrays import ArrayView, Source, raw
 from automl.data.crosses import Arithmetic, Pair, fit_crosses
 from automl.data.dates import Dates
-from automl.data.effects import with_effect
+from automl.data.effects import numbered, with_effect
 from automl.data.levels import Category, Codes, OneHot
 from automl.data.numbers import Numbers, Scale
 from automl.data.schema import Schema
@@ -225,8 +225,8 @@ def _fit_codes(
     others: list[Source] = [*_dates(table, columns, cyclic=False), *texts]
     if y is not None:
         plain = ArrayView("codes", [], None, [_numbers(columns), *categories, *others])
-        telling = with_effect(table, plain, target_columns(y, told_labels(y, classes)), [], numbers)
-        categories += [Codes.fit(table[name], _CODES_KEPT) for name in numbers if name in telling]
+        levels = numbered(table, plain, target_columns(y, told_labels(y, classes)), numbers)
+        categories += [Codes.fit(table[name], _CODES_KEPT) for name in levels]
     notes = _notes(categories) + [
         f"{c.column!r}: the {len(c.levels) - c.kept:,} levels after the {c.kept:,} most frequent share one code"
         for c in categories
@@ -250,8 +250,8 @@ def _fit_encoded(
     untold = [category.without_means() for category in told]
     others: list[Source] = [*_dates(table, columns, cyclic=False), *texts]
     plain = ArrayView("encoded", [], None, [_numbers(columns), *untold, *others])
-    telling = with_effect(table, plain, target, [category.column for category in told if category.counted], numbers)
-    levels = [TargetMeans.learn(table[name], target, labels) for name in numbers if name in telling]
+    telling = with_effect(table, plain, target, [category.column for category in told if category.counted])
+    levels = [TargetMeans.learn(table[name], target, labels) for name in numbered(table, plain, target, numbers)]
     if classes <= 2:  # else there would be a column for each class: too many for what a code says too
         telling |= {category.column for category in told if not category.counted}
     categories = [mean if mean.column in telling else code for mean, code in zip(told, untold, strict=True)] + levels
