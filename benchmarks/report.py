@@ -138,6 +138,7 @@ def scaling(frame: pd.DataFrame, draw: Draw) -> list[str]:
 _TIMES, _SIZES = (("fit", "fit_s"), ("first", "first_s")), (("PSS", "peak_pss_mb"), ("RSS", "peak_rss_mb"))
 SECTIONS = {
     "side_by_side": ("Side by side with the peers", side_by_side, "--data DATA --peers PEERS --budgets 60,300"),
+    "other_targets": ("Other targets of the same tables", side_by_side, "--data DATA --peers PEERS"),
     "robustness": ("Does every run end well, and in time?", robustness, "--data DATA --budgets 5,60 --seeds 0,1,2"),
     "ablation": ("What each part adds", ablation, "--data DATA"),
     "scaling": ("Scale", scaling, "--budgets 60"),
