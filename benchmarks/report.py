@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -106,7 +107,7 @@ def ablation(frame: pd.DataFrame, draw: Draw) -> list[str]:
             }
         )
         title = f"Mean change of loss, {name} (right: the part helps)"
-        page += [*head, draw(f"ablation-{name}", bars(title, 100 * mean, unit="%")), ""]
+        page += [*head, draw(f"change-{name}", bars(title, 100 * mean, unit="%")), ""]
         page += [*markdown(shown.loc[[OURS, *mean.index]], "part off"), "", *failures(cells)]
     return page
 
@@ -282,8 +283,8 @@ def pages(results: Path) -> dict[str, str]:
     """Every file of the page, by its path from the page's folder, from the result files that are there."""
     files: dict[str, str] = {}
 
-    def draw(name: str, svg: str) -> str:
-        file = f"{CHARTS}/{name.replace(',', '').replace(' ', '-')}.svg"
+    def draw(section: str, name: str, svg: str) -> str:
+        file = f"{CHARTS}/{section}-{name.replace(',', '').replace(' ', '-')}.svg"
         files[file] = svg
         return f"![{name}]({file})"
 
@@ -293,7 +294,7 @@ def pages(results: Path) -> dict[str, str]:
         page += [f"## {title}", "", "```text", f"python benchmarks/{name}.py {options}", "```", ""]
         if file.exists():
             frame = pd.read_csv(file, dtype={"error": str}).fillna({"error": ""})
-            page += [*provenance(frame), *section(frame, draw)]
+            page += [*provenance(frame), *section(frame, partial(draw, name))]
         else:
             page += [f"Not run yet: there is no `benchmarks/results/{file.name}`.", ""]
     return {"benchmarks.md": "\n".join(page).rstrip() + "\n", **files}

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import common  # noqa: E402
 import order  # noqa: E402
+import other_targets  # noqa: E402
 import portfolio  # noqa: E402
 import report  # noqa: E402
 import scaling  # noqa: E402
@@ -145,6 +146,7 @@ def sample(tmp_path):
     """A folder of made-up result files, but for those of the ablation."""
     results = tmp_path / "results"
     rows = [row(data, system, 0.1 + i) for data in "ab" for i, system in enumerate(["ours", "ag-best"])]
+    write(results, "other_targets", [row("d", "ours", 0.1), row("d", "ag-best", 0.2)])
     write(results, "side_by_side", [*rows, row("c", "ours", 0.1), row("c", "ag-best", None, fit_s=70)])
     write(results, "robustness", [row("a", "ours", 0.1), row("b", "ours", None, outcome="refused", error="so | so")])
     shapes = [(1000, 30), (10_000, 30), (1000, 10), (1000, 100)]
@@ -162,7 +164,16 @@ def test_a_page_shows_what_there_is_and_says_what_was_not_run(sample):
     assert page.count("Not run yet") == 1
     charts = {name for name in made if name.endswith(".svg")}
     assert {f"]({name})" in page for name in charts} == {True}
-    assert len(charts) == 5
+    assert len(charts) == 6  # a rank of each of two sections, of which none takes the other's place
+
+
+def test_another_target_is_a_task_of_the_rows_that_have_it_and_of_classes_that_recur(tmp_path):
+    table = pd.DataFrame({"y": range(30), "hint": range(30), "kind": ["a"] * 15 + ["b"] * 10 + ["c"] * 3 + [None] * 2})
+    table.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "catalog.json").write_text(json.dumps([{"name": "t", "file": "t.parquet", "target": "y"}]))
+    kinds = other_targets.other_target(tmp_path, "t", "kind", "multiclass", ["hint"])
+    assert (list(kinds), kinds["kind"].value_counts().to_dict()) == (["y", "kind"], {"a": 15, "b": 10})
+    assert len(other_targets.other_target(tmp_path, "t", "hint", "regression", [])) == 30
 
 
 def test_charts_are_well_formed_and_hold_their_numbers(sample):
