@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from automl.data.arrays import ArrayView
-from automl.data.levels import may_be_levels
+from automl.data.levels import may_be_levels, whole
 from automl.data.numbers import with_some_value
 
 LIKELY, SURE = 1.0, 3.0  # by so many standard errors a gain must be above zero
@@ -20,7 +20,8 @@ _FEW_ROWS = 1000  # that tell which these are
 _PULL = 10.0  # rows of zero that a level's mean is taken with
 _NUMBERED_ROWS = 30_000  # that are looked at for numbers, whose levels are many
 _BINS = 40  # of numbers, by their order
-_MANY = 100  # columns of numbers that may be levels, beyond which they are counts or a picture, and long to look at
+_HEAD = 100  # rows that say of most columns of numbers that these are not whole
+_MANY = 100  # columns of whole numbers, beyond which they are counts or a picture, and take long to look at
 
 
 def with_effect(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: Sequence[str]) -> set[str]:
@@ -55,12 +56,12 @@ def numbered(table: pl.DataFrame, plain: ArrayView, target: np.ndarray, names: S
     table, target, plain : as above.
     names : the columns that are asked about.
     """
-    names = [name for name in names if may_be_levels(table[name])]
+    names = [name for name in names if whole(table[name].head(_HEAD).drop_nulls()).all()]
     if not 0 < len(names) <= _MANY:
         return []
     table, target, rng = _some(table, target, _NUMBERED_ROWS)
     away, half = target - target.mean(axis=0), _halves(len(target), rng)
-    names = [name for name in names if _beyond_order(table[name], away, half)]
+    names = [name for name in names if may_be_levels(table[name]) and _beyond_order(table[name], away, half)]
     if not names:
         return []
     left, half = _left(table, plain, target, rng)

@@ -17,7 +17,6 @@ _MANY = 40
 _FEW = 1000  # rows that are sooner looked up one by one
 _BINS = 255  # of boosted trees: as many numbers they tell apart
 _OFTEN = 1.5  # rows of each number, on the average, from which on numbers may be levels
-_HEAD = 100  # rows that say of most columns that they are not
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ class Category:
     def fit(cls, column: pl.Series, kept: int) -> Self:
         """Count the levels of the training rows; ties go by the level's own order."""
         numeric = column.dtype.is_float()
-        levels, counts = _counted((_spelled(column) if numeric else column).drop_nulls())
+        spelled = _spelled(column) if numeric else column
+        levels, counts = _counted(spelled.filter(spelled != ""))
         return cls(column.name, levels, counts, column.null_count(), min(kept, len(levels)), numeric)
 
     @property
@@ -98,12 +98,11 @@ class Category:
 def may_be_levels(column: pl.Series) -> bool:
     """Whether numbers may stand for something each: they are whole, recur, and are more than trees tell apart."""
     known = column.drop_nulls()
-    if not _whole(known[:_HEAD]).all() or not _whole(known).all():
-        return False
-    return _BINS < known.n_unique() < len(known) / _OFTEN
+    return whole(known).all() and _BINS < known.n_unique() < len(known) / _OFTEN
 
 
-def _whole(numbers: pl.Series) -> pl.Series:
+def whole(numbers: pl.Series) -> pl.Series:
+    """Which of them have nothing behind the point, and are not too large for that to mean something."""
     return (numbers == numbers.round()) & (numbers.abs() <= EXACT)
 
 
@@ -112,8 +111,8 @@ def _spelled(numbers: pl.Series) -> pl.Series:
     if len(numbers) < _FEW:
         cells = [None if x is None else str(int(x)) if x == x // 1 and abs(x) <= EXACT else "" for x in numbers]
         return pl.Series(numbers.name, cells, dtype=pl.String)
-    whole = _whole(numbers)
-    return numbers.set(~whole, 0.0).cast(pl.Int64).cast(pl.String).set(~whole, "")
+    others = ~whole(numbers)
+    return numbers.set(others, 0.0).cast(pl.Int64).cast(pl.String).set(others, "")
 
 
 def _counted(column: pl.Series) -> tuple[list[str], np.ndarray]:
