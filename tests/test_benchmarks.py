@@ -176,6 +176,15 @@ def test_another_target_is_a_task_of_the_rows_that_have_it_and_of_classes_that_r
     assert len(other_targets.other_target(tmp_path, "t", "hint", "regression", [])) == 30
 
 
+def test_a_rating_is_told_with_what_is_known_of_user_and_item(tmp_path):
+    (tmp_path / "recsys").mkdir()
+    given = pd.DataFrame({"user_id": [1, 2, 2], "item_id": [7, 7, 8], "rating": [3, 4, 5]})
+    given.to_parquet(tmp_path / "recsys" / "given.parquet")
+    pd.DataFrame({"item_id": [7, 8], "name": ["a", "b"]}).to_parquet(tmp_path / "recsys" / "items.parquet")
+    table = other_targets.ratings(tmp_path, "given", ["items"])
+    assert table.to_dict("list") == {**given.to_dict("list"), "name": ["a", "a", "b"]}
+
+
 def test_charts_are_well_formed_and_hold_their_numbers(sample):
     for name, text in report.pages(sample).items():
         if name.endswith(".svg"):

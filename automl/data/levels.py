@@ -15,7 +15,7 @@ from automl.data.cells import EXACT
 
 _MANY = 40
 _FEW = 1000  # rows that are sooner looked up one by one
-_BINS = 255  # of boosted trees: as many numbers they tell apart
+_TOLD_APART = 255  # numbers that boosted trees tell apart: they have as many bins
 _OFTEN = 1.5  # rows of each number, on the average, from which on numbers may be levels
 
 
@@ -98,7 +98,7 @@ class Category:
 def may_be_levels(column: pl.Series) -> bool:
     """Whether numbers may stand for something each: they are whole, recur, and are more than trees tell apart."""
     known = column.drop_nulls()
-    return whole(known).all() and _BINS < known.n_unique() < len(known) / _OFTEN
+    return whole(known).all() and _TOLD_APART < known.n_unique() < len(known) / _OFTEN
 
 
 def whole(numbers: pl.Series) -> pl.Series:
